@@ -1,0 +1,52 @@
+# Everything from nothing but Python (3.11 or newer) and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CORES ?= all
+SNAKEMAKE = $(BIN)/snakemake --cores $(CORES)
+
+.PHONY: help setup quick test check local-cpu table1 schema clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+setup: $(VENV)/.installed ## install everything into .venv
+
+$(VENV)/.installed: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	touch $@
+
+# Partitions and plans are brought up to date by a run of their own, so that cells follow their content (see Snakefile).
+define study
+	$(SNAKEMAKE) inputs --configfile $(1)
+	$(SNAKEMAKE) --configfile $(1)
+endef
+
+quick: setup ## the whole pipeline on data that needs no download: results/quick/report.html
+	$(call study,config/quick.yaml)
+	@echo "Report: results/quick/report.html"
+
+local-cpu: setup ## real data from a local copy on CPU cores, about an hour: see config/local-cpu.yaml
+	$(call study,config/local-cpu.yaml)
+
+table1: setup ## the paper's Table 1 (120 training jobs; use a GPU or a cluster)
+	$(call study,config/config.yaml)
+
+test: setup check ## all checks and tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: setup ## formatting, lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+
+schema: setup ## regenerate config/config.schema.json and the tables of config/README.md
+	$(BIN)/python -m flexifed schema
+
+clean: ## remove the environment and the results of quick
+	rm -rf $(VENV) results/quick

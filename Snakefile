@@ -1,0 +1,55 @@
+"""FlexiFed: from raw data to Table 1 of the paper, for any study described in `config/`.
+
+Everything lands below `results/{study}/`:
+
+    data/{dataset}.source.json                  what was downloaded and verified, or which local copy is used
+    data/{dataset}/                             prepared arrays and their card
+    partitions/{dataset}/{protocol}/seed{seed}.parquet      which client holds which samples
+    plans/{family}/{strategy}/{protocol}.json               which clients average which layer
+    cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}/{history.parquet,run.json}   one training run
+    cells.parquet, runs.parquet                 every history and every run record; nothing later opens a cell again
+    tables/, figures/                           Table 1 beside the paper's, convergence, class mixes, sharing maps
+    report.html                                 all of it on one page
+    logs/, benchmarks/                          mirror the paths above
+
+Archives are kept in `downloads/`, shared by all studies. Targets: `all` (default), `inputs` (partitions and plans only).
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if "study" not in config:
+
+    configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/download.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/partition.smk"
+include: "workflow/rules/plan.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/collect.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    inputs,
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/report.html",
+
+
+# A run of its own for partitions and plans, before `all`: where their content did not change although their code did, the
+# cells that use them are then left alone. (Within one run Snakemake reruns whatever follows a rule that reran.)
+rule inputs:
+    input:
+        [PARTITION.format(**vars(cell)) for cell in CELLS],
+        [PLAN.format(**vars(cell)) for cell in CELLS],

@@ -1,0 +1,271 @@
+"""A study's configuration: closed, checked as a whole before any job starts, and resolved into cells.
+
+The only module that needs pydantic. `config/config.schema.json` and `config/README.md` are generated from it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from flexifed import registry
+from flexifed.archives import Archive
+from flexifed.cell import Cell
+from flexifed.errors import UserError
+from flexifed.protocol import Protocol
+
+PRESETS = Path(__file__).parent / "protocols"
+_PROTOCOL = TypeAdapter(Protocol)
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Closed(BaseModel):
+    """A frozen model in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ArchiveSettings(Closed):
+    """An archive to use instead of the official one, e.g. from a mirror of your own."""
+
+    file: str
+    """File name, as the official archive is called."""
+    urls: list[str] = Field(min_length=1)
+    """Addresses, tried in turn."""
+    bytes: int | None = None
+    """Exact size."""
+    sha256: str
+    """Digest the file must have."""
+
+
+class DatasetSettings(Closed):
+    """Where a data set comes from and what is special about training on it."""
+
+    local: str | None = None
+    """A folder with the data set in its official layout, used instead of the archives and recorded as not verified."""
+    archives: list[ArchiveSettings] | None = None
+    """Archives that replace the official ones."""
+    options: dict[str, int | float | str | bool] = {}
+    """Options of the data set's `prepare` function."""
+    optimiser: dict[str, Any] = {}
+    """Overrides of the protocol's `optimiser` for this data set, e.g. `{learning_rate: 0.001}`."""
+
+
+class Block(Closed):
+    """A part of the grid: the product of its lists. What is not given is taken from the study."""
+
+    dataset: str
+    """A file of `flexifed/datasets/`."""
+    families: list[str] = Field(min_length=1)
+    """Files of `flexifed/models/` that read this kind of data."""
+    strategies: list[str] | None = None
+    """Only these strategies of `flexifed/strategies/`."""
+    protocols: list[str] | None = None
+    """Only these of the study's protocols."""
+    seeds: list[Annotated[int, Field(ge=0)]] | None = None
+    """Only these seeds."""
+
+
+class Study(Closed):
+    """A whole study: the grid of cells, and the settings they are resolved from."""
+
+    study: Name
+    """Name of the study; its results land in `results/{study}/`."""
+    downloads: str = "downloads"
+    """Folder for downloaded archives, shared by all studies."""
+    blocks: list[Block] = Field(min_length=1)
+    """The grid."""
+    strategies: list[str] = Field(min_length=1)
+    """Strategies of every block that does not list its own."""
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    """Seeds of every block that does not list its own."""
+    protocols: dict[Name, dict[str, Any]] = Field(min_length=1)
+    """Protocols by name: overrides of the preset of that name, or of the one named under `preset`."""
+    datasets: dict[str, DatasetSettings] = {}
+    """Settings by data set."""
+    families: dict[str, dict[str, int | float | str | bool]] = {}
+    """Options of each family's `build` function, e.g. `vgg: {width: 0.25}`."""
+    engine: str = "serial"
+    """A file of `flexifed/engines/`: how a cell's clients are trained."""
+
+    def cells(self) -> list[Cell]:
+        """Every cell of the grid, in the order of the config, without repetitions."""
+        cells = (
+            Cell(block.dataset, family, strategy, protocol, seed)
+            for block in self.blocks
+            for family in block.families
+            for protocol in block.protocols or self.protocols
+            for strategy in block.strategies or self.strategies
+            for seed in block.seeds or self.seeds
+        )
+        return list(dict.fromkeys(cells))
+
+    def dataset(self, name: str) -> DatasetSettings:
+        """The settings of a data set; the defaults where the config is silent."""
+        return self.datasets.get(name, DatasetSettings())
+
+    def archives(self, dataset: str) -> list[Archive] | None:
+        """The archives that replace a data set's official ones, if any."""
+        settings = self.dataset(dataset).archives
+        return None if settings is None else [Archive(**{**vars(a), "urls": tuple(a.urls)}) for a in settings]
+
+    def protocol(self, name: str, dataset: str | None = None) -> Protocol:
+        """The resolved protocol: preset, then the study's overrides, then the data set's.
+
+        Raises:
+            UserError: an unknown key, preset or value, with its place in the config.
+        """
+        overrides = dict(self.protocols[name])
+        where = f"protocols.{name}"
+        preset = overrides.pop("preset", name)
+        known = sorted(p.stem for p in PRESETS.glob("*.yaml"))
+        if preset not in known:
+            raise UserError(f"{where}.preset: {registry.unknown('preset', preset, known)}")
+        values = _merge(yaml.safe_load((PRESETS / f"{preset}.yaml").read_text()), overrides)
+        if dataset and self.dataset(dataset).optimiser:
+            values = _merge(values, {"optimiser": dict(self.dataset(dataset).optimiser)})
+            where = f"{where} (or datasets.{dataset}.optimiser)"
+        try:
+            return _PROTOCOL.validate_python(values)
+        except ValidationError as error:
+            raise _readable(error, where) from None
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Deep merge of mappings; a plugin's `options` are replaced whole, since they belong to one plugin."""
+    merged = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key != "options"
+        merged[key] = _merge(merged[key], value) if nested else value
+    if "partitioner" in over and "options" not in over:
+        merged["options"] = {}
+    return merged
+
+
+def _known_keys(location: tuple[Any, ...], error: ValidationError) -> list[str]:
+    """The keys that are known beside an unknown one, from the schema of the model the error is about."""
+    schema: dict[str, Any] = _PROTOCOL.json_schema() if error.title == "Protocol" else Study.model_json_schema()
+    node = schema
+    for part in location[:-1]:
+        node = schema["$defs"][node["$ref"].split("/")[-1]] if "$ref" in node else node
+        node = next((n for n in node.get("anyOf", []) if n.get("type") != "null"), node)
+        if isinstance(part, int):
+            node = node["items"]
+        else:
+            node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
+    node = next((n for n in node.get("anyOf", []) if n.get("type") != "null"), node)
+    node = schema["$defs"][node["$ref"].split("/")[-1]] if "$ref" in node else node
+    return list(node.get("properties", {}))
+
+
+def _readable(error: ValidationError, where: str = "") -> UserError:
+    """One line for each fault: place, what was found, what is known or expected."""
+    lines = []
+    for fault in error.errors():
+        place = ".".join([where] * bool(where) + [str(part) for part in fault["loc"]])
+        if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            lines.append(f"{place}: {registry.unknown('key', fault['loc'][-1], _known_keys(fault['loc'], error))}")
+        elif fault["type"] == "missing":
+            lines.append(f"{place}: this key is needed and not there.")
+        else:
+            lines.append(f"{place}: {fault['msg']}, got {fault['input']!r}.")
+    return UserError("\n".join(lines))
+
+
+@contextmanager
+def _at(where: str) -> Iterator[None]:
+    """Put the place in the config in front of an error's text."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _check_names(kind: str, names: Iterable[str], where: str) -> None:
+    with _at(where):
+        for name in names:
+            registry.check(kind, name)
+
+
+def _check_block(study: Study, where: str, block: Block) -> None:
+    _check_names("dataset", [block.dataset], f"{where}.dataset")
+    _check_names("family", block.families, f"{where}.families")
+    _check_names("strategy", block.strategies or [], f"{where}.strategies")
+    kind = registry.constant("dataset", block.dataset, "KIND")
+    fitting = [f for f in registry.names("family") if registry.constant("family", f, "KIND") == kind]
+    for family in set(block.families) - set(fitting):
+        raise UserError(
+            f"{where}.families: {family!r} does not read the {kind} samples of {block.dataset!r}. "
+            f"Families that do: {', '.join(fitting)}."
+        )
+    for protocol in block.protocols or []:
+        if protocol not in study.protocols:
+            raise UserError(f"{where}.protocols: {registry.unknown('protocol', protocol, study.protocols)}")
+
+
+def _check_protocol(protocol: Protocol, family: str) -> None:
+    known = registry.constant("family", family, "VERSIONS")
+    for version in protocol.versions:
+        if version not in known:
+            raise UserError(f"versions: {registry.unknown(f'version of {family}', version, known)}")
+    if protocol.clients % len(protocol.versions):
+        raise UserError(
+            f"clients: {protocol.clients} clients cannot hold {len(protocol.versions)} versions in equal numbers; "
+            f"use a multiple of {len(protocol.versions)}."
+        )
+    _check_names("partitioner", [protocol.partition.partitioner], "partition.partitioner")
+    with _at("partition.options"):
+        registry.check_options("partitioner", protocol.partition.partitioner, "partition", protocol.partition.options)
+
+
+def parse(values: Mapping[str, Any]) -> Study:
+    """Check a study's configuration as a whole.
+
+    Raises:
+        UserError: naming each faulty key, what is known or expected, and the nearest known name.
+    """
+    try:
+        study = Study.model_validate(values)
+    except ValidationError as error:
+        raise _readable(error) from None
+    _check_names("strategy", study.strategies, "strategies")
+    _check_names("engine", [study.engine], "engine")
+    _check_names("dataset", study.datasets, "datasets")
+    _check_names("family", study.families, "families")
+    for index, block in enumerate(study.blocks):
+        _check_block(study, f"blocks.{index}", block)
+    for name, settings in study.datasets.items():
+        with _at(f"datasets.{name}.options"):
+            registry.check_options("dataset", name, "prepare", settings.options)
+    for family, options in study.families.items():
+        with _at(f"families.{family}"):
+            registry.check_options("family", family, "build", options)
+    for name, dataset, family in dict.fromkeys((c.protocol, c.dataset, c.family) for c in study.cells()):
+        protocol = study.protocol(name, dataset)
+        with _at(f"protocols.{name}"):
+            _check_protocol(protocol, family)
+    return study
+
+
+def read(path: Path) -> Study:
+    """Read and check a study's YAML file.
+
+    Raises:
+        UserError: the file is not there, is not YAML, or does not describe a study; the message begins with its name.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: a study is a mapping of keys, see config/README.md")
+    try:
+        return parse(values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

@@ -1,0 +1,88 @@
+"""CINIC-10: 3 x 90,000 colour images of 32 x 32 in ten classes, from CIFAR-10 and ImageNet (Darlow et al. 2018)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from flexifed import registry
+from flexifed.archives import Archive
+from flexifed.bars import Progress
+from flexifed.datasets._source import locate
+from flexifed.errors import UserError
+from flexifed.samples import Prepared, Split
+from flexifed.transforms import ImageTransform
+
+KIND = "image"
+
+ARCHIVES = (
+    Archive(
+        file="CINIC-10.tar.gz",
+        urls=(
+            "https://datashare.ed.ac.uk/bitstream/handle/10283/3192/CINIC-10.tar.gz",
+            "https://datashare.is.ed.ac.uk/bitstream/handle/10283/3192/CINIC-10.tar.gz",
+            "https://datashare.ed.ac.uk/server/api/core/bitstreams/e8e186cc-2688-48f1-aa5a-3fda1a43f8b6/content",
+        ),
+        bytes=687_544_992,
+        md5="6ee4d0c996905fe93221de577967a372",
+        licence="MIT for the selection; images under the terms of CIFAR-10 and ImageNet",
+    ),
+)
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+FOLDER = "CINIC-10"
+FILES = tuple(f"{split}/{name}" for split in ("train", "valid", "test") for name in CLASSES)
+
+# Authors' code.
+TRANSFORM = ImageTransform(mean=(0.4789, 0.4723, 0.4305), std=(0.2421, 0.2383, 0.2587))
+
+TRAIN = {"train": ("train",), "train+valid": ("train", "valid")}
+
+
+def prepare(source: Path | None, progress: Progress, *, train: str = "train") -> Prepared:
+    """Read the PNG files in the order of split, class and name.
+
+    Args:
+        source: The data set's folder or its parent.
+        progress: Called with images done and images in total.
+        train: Which folders make the training split: "train" (90,000 images, authors' code) or "train+valid" (180,000,
+            2006wzt/FlexiFed-IMP).
+
+    Raises:
+        UserError: a file is missing, is not a readable image, or is not 32 x 32 in colour or grey; the file is named.
+    """
+    if train not in TRAIN:
+        raise registry.unknown("training split", train, TRAIN)
+    folder = locate(source, FOLDER, FILES)
+    return Prepared(_read(folder, TRAIN[train], progress), _read(folder, ("test",), progress), CLASSES)
+
+
+def _read(folder: Path, parts: tuple[str, ...], progress: Progress) -> Split:
+    files = [
+        (path, label)
+        for part in parts
+        for label, name in enumerate(CLASSES)
+        for path in sorted((folder / part / name).glob("*.png"))
+    ]
+    if not files:
+        raise UserError(f"{folder}: no *.png files under {', '.join(parts)}.")
+    images = np.empty((len(files), 3, 32, 32), np.uint8)
+    for row, (path, _) in enumerate(files):
+        images[row] = _image(path)
+        if row % 1000 == 999:
+            progress(row + 1, len(files))
+    progress(len(files), len(files))
+    return Split(images, np.array([label for _, label in files], np.int64), None)
+
+
+def _image(path: Path) -> np.ndarray:
+    """uint8 [3, 32, 32]; some images are grey and become colour images with three equal planes."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            if image.size != (32, 32) or image.mode not in ("RGB", "L"):
+                raise UserError(f"{path}: expected 32 x 32 in mode RGB or L, found {image.size} in mode {image.mode}.")
+            return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise UserError(f"{path} is not a readable image ({error}).") from error

@@ -1,0 +1,37 @@
+"""Speech Commands v0.01, 30 words as 30 classes (Warden 2018); the paper's."""
+
+from pathlib import Path
+
+from flexifed.bars import Progress
+from flexifed.datasets import _speech
+from flexifed.datasets._source import locate
+from flexifed.samples import Prepared
+from flexifed.transforms import SpectrogramTransform
+
+KIND = "image"
+
+ARCHIVES = (_speech.ARCHIVE_V1,)
+
+FOLDER = "speech_commands_v0.01"
+FILES = (_speech.TESTING_LIST, *_speech.WORDS_V1)
+
+CLASSES = _speech.WORDS_V1
+
+TRANSFORM = SpectrogramTransform()
+
+
+def prepare(source: Path | None, progress: Progress, *, split: str = "official") -> Prepared:
+    """Read the clips of all 30 words.
+
+    Args:
+        source: The data set's folder or its parent.
+        progress: Called with clips done and clips in total.
+        split: "official": `testing_list.txt` is the test split, all other clips train, those of `validation_list.txt`
+            too. "speaker": a fixed fifth of the speakers is the test split, for copies without the training clips.
+
+    Raises:
+        UserError: a file is missing or is not 16 kHz mono; the file is named.
+    """
+    folder = locate(source, FOLDER, FILES)
+    clips = _speech.word_clips(folder, {word: label for label, word in enumerate(CLASSES)}, CLASSES, split)
+    return _speech.prepared(clips, CLASSES, progress, (_speech.SPLIT_NOTES[split],))

@@ -1,0 +1,108 @@
+"""One client after the other, one step after the other: the engine that is obviously right.
+
+Faster engines are held against this one. The authors' script works in the same order.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from flexifed import plan, rng
+from flexifed.client import Client, batches
+from flexifed.engines import Evaluation, Federation
+from flexifed.models import set_generator
+
+EVALUATION_BATCH = 500
+"""Samples per forward pass in `eval()`, where the batch size does not change the result."""
+
+
+def create(federation: Federation) -> "Serial":
+    """An engine for this federation."""
+    return Serial(federation)
+
+
+@dataclass(frozen=True)
+class Serial:
+    """Plain loops over clients and batches; the clients' models are changed in place."""
+
+    federation: Federation
+
+    def train(self, round_number: int) -> list[float]:
+        """See `Engine.train`."""
+        return [self._train(client, round_number) for client in self.federation.clients]
+
+    def _train(self, client: Client, round_number: int) -> float:
+        f, protocol = self.federation, self.federation.protocol
+        settings = protocol.optimiser
+        optimiser = torch.optim.SGD(  # new in each round, as in the authors' script
+            client.model.parameters(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+        client.model.train()
+        set_generator(client.model, rng.torch_stream(f.seed, "dropout", client.id, round_number, device=f.device))
+        total = torch.zeros((), device=f.device)
+        n_samples = 0
+        for batch in batches(client, f.transform, protocol, f.seed, round_number):
+            indices = batch.indices.to(f.device)
+            draws = {name: values.to(f.device) for name, values in batch.draws.items()}
+            logits = client.model(f.transform.train(f.train.inputs[indices], draws))
+            loss = functional.cross_entropy(logits, f.train.labels[indices])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            total += loss.detach() * len(indices)
+            n_samples += len(indices)
+        return total.item() / n_samples
+
+    def aggregate(self) -> None:
+        """See `Engine.aggregate`. Groups do not overlap, so each mean is written back before the next is formed."""
+        f = self.federation
+        states = [client.model.state_dict() for client in f.clients]  # references to the parameters, no copies
+        chains = [client.chain for client in f.clients]
+        weights = [len(client.train) for client in f.clients] if f.protocol.averaging == "samples" else None
+        for means in plan.averages(f.plan, chains, states, weights, f.protocol.normalisation):
+            for client, tensors in means.items():
+                for key, mean in tensors.items():
+                    states[client][key].copy_(mean)
+
+    @torch.no_grad()
+    def evaluate(self, round_number: int, *, train_mode: bool) -> list[Evaluation]:
+        """See `Engine.evaluate`."""
+        return [self._evaluate(client, round_number, train_mode) for client in self.federation.clients]
+
+    def _evaluate(self, client: Client, round_number: int, train_mode: bool) -> Evaluation:
+        client.model.eval()
+        correct, loss = self._test(client, EVALUATION_BATCH)
+        return Evaluation(correct, loss, self._train_mode_accuracy(client, round_number) if train_mode else None)
+
+    def _train_mode_accuracy(self, client: Client, round_number: int) -> float:
+        """Accuracy with batch statistics and dropout; the running statistics are put back afterwards."""
+        f = self.federation
+        buffers = {name: buffer.clone() for name, buffer in client.model.named_buffers()}
+        client.model.train()
+        set_generator(client.model, rng.torch_stream(f.seed, "evaluate", client.id, round_number, device=f.device))
+        accuracy, _ = self._test(client, f.protocol.batch_size)
+        for name, buffer in client.model.named_buffers():
+            buffer.copy_(buffers[name])
+        return accuracy
+
+    def _test(self, client: Client, batch_size: int) -> tuple[float, float]:
+        """Accuracy (0 .. 1) and mean loss of a client's model, in the mode it is in."""
+        f = self.federation
+        correct = torch.zeros((), dtype=torch.int64, device=f.device)
+        loss = torch.zeros((), device=f.device)
+        for indices in torch.from_numpy(client.test).to(f.device).split(batch_size):
+            labels = f.test.labels[indices]
+            logits = _logits(client.model, f.transform.test(f.test.inputs[indices]))
+            correct += (logits.argmax(dim=1) == labels).sum()
+            loss += functional.cross_entropy(logits, labels, reduction="sum")
+        return correct.item() / len(client.test), loss.item() / len(client.test)
+
+
+def _logits(model: nn.Module, inputs: Tensor) -> Tensor:
+    logits: Tensor = model(inputs)
+    return logits

@@ -1,0 +1,183 @@
+"""The round loop: local training, evaluation, aggregation, evaluation. One call is one cell of the study's grid."""
+
+import copy
+import dataclasses
+import hashlib
+import math
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from flexifed import files, models, partition, plan, provenance, registry, rng, samples
+from flexifed.client import Client, Samples
+from flexifed.engines import Engine, Evaluation, Federation
+from flexifed.errors import UserError
+from flexifed.history import History
+from flexifed.job import Job
+from flexifed.layers import chain
+from flexifed.progress import Progress
+
+
+def run_cell(
+    job: Job,
+    *,
+    prepared: Path,
+    partition_file: Path,
+    plan_file: Path,
+    out: Path,
+    progress: Progress,
+    device: torch.device | None = None,
+) -> None:
+    """Train one cell and write `history.parquet` and, last, `run.json` into the folder `out`.
+
+    Args:
+        job: the cell and its settings.
+        prepared: folder of the prepared data set.
+        partition_file: which client holds which samples.
+        plan_file: which clients average which layer.
+        out: folder to write to; created.
+        progress: called after every round.
+        device: by default a GPU if there is one.
+
+    Raises:
+        UserError: a client's training loss is not finite.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    federation = assemble(job, prepared, partition_file, plan_file, device)
+    initial = weights_digest(federation.clients)
+    engine: Engine = registry.load("engine", job.engine).create(federation)
+    history = loop(federation, engine, progress)
+    history.write(out / "history.parquet")
+    record = {
+        "cell": dataclasses.asdict(job.cell),
+        "settings": {**job.settings(), "protocol": dataclasses.asdict(job.protocol)},
+        "data": samples.read_card(prepared),
+        "digests": {
+            "partition": files.digest(partition_file),
+            "plan": files.digest(plan_file),
+            "initial_weights": initial,
+            "code": job.code(),
+        },
+        "commit": provenance.commit(),
+        "packages": provenance.packages(),
+        "device": provenance.device_name(device),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - clock, 1),
+        "bytes_per_round": _bytes_per_round(federation),
+        "parameters": {client.version: _n_parameters(client) for client in federation.clients},
+    }
+    files.write_json(out / "run.json", record)
+
+
+def assemble(job: Job, prepared: Path, partition_file: Path, plan_file: Path, device: torch.device) -> Federation:
+    """Load data, partition and plan, and build the clients with their initial weights."""
+    card = samples.read_card(prepared)
+    held = partition.read(partition_file)
+    fleet = build_models(job, card, device)
+    clients = [
+        Client(i, version, model, chain(model), held[i].train, held[i].test)
+        for i, (version, model) in enumerate(zip(job.protocol.client_versions(), fleet, strict=True))
+    ]
+    the_plan = plan.read(plan_file)
+    plan.check(the_plan, [client.chain for client in clients])
+    return Federation(
+        clients=clients,
+        train=_on_device(samples.read(prepared, "train"), device),
+        test=_on_device(samples.read(prepared, "test"), device),
+        transform=registry.load("dataset", job.cell.dataset).TRANSFORM,
+        plan=the_plan,
+        protocol=job.protocol,
+        seed=job.cell.seed,
+        device=device,
+    )
+
+
+def build_models(job: Job, card: Mapping[str, Any], device: torch.device) -> list[torch.nn.Module]:
+    """One model per client; its initial weights depend on the seed and the version (or client), not on the strategy."""
+
+    def build(version: str, *name: str | int) -> torch.nn.Module:
+        generator = rng.torch_stream(job.cell.seed, "initial", job.cell.family, *name)
+        shape, classes = tuple(card["shape"]), len(card["classes"])
+        model = models.build(job.cell.family, version, shape, classes, job.family_options, generator)
+        return model.to(device)
+
+    versions = job.protocol.client_versions()
+    if job.protocol.initial_weights == "per_client":
+        return [build(version, version, client) for client, version in enumerate(versions)]
+    first = {version: build(version, version) for version in dict.fromkeys(versions)}
+    return [copy.deepcopy(first[version]) for version in versions]
+
+
+def loop(federation: Federation, engine: Engine, progress: Progress) -> History:
+    """All rounds of a federation; returns what was measured."""
+    history, protocol = History(), federation.protocol
+    accuracy: float | None = None
+    for round_number in range(1, protocol.rounds + 1):
+        losses = engine.train(round_number)
+        _check_finite(federation.clients, losses, round_number)
+        evaluated = round_number % protocol.evaluate_every == 0 or round_number == protocol.rounds
+        if evaluated:
+            for client, loss in zip(federation.clients, losses, strict=True):
+                history.add(round_number, client.id, client.version, "local", "train_loss", loss)
+            _record(history, federation.clients, round_number, "local", engine.evaluate(round_number, train_mode=False))
+        engine.aggregate()
+        if evaluated:
+            evaluations = engine.evaluate(round_number, train_mode=True)
+            _record(history, federation.clients, round_number, "aggregated", evaluations)
+            accuracy = sum(e.accuracy for e in evaluations) / len(evaluations)
+        progress(round_number, accuracy)
+    return history
+
+
+def _record(
+    history: History, clients: Sequence[Client], round_number: int, phase: str, evaluations: Sequence[Evaluation]
+) -> None:
+    for client, evaluation in zip(clients, evaluations, strict=True):
+        for metric, value in dataclasses.asdict(evaluation).items():
+            if value is not None:
+                history.add(round_number, client.id, client.version, phase, metric, value)
+
+
+def _check_finite(clients: Sequence[Client], losses: Sequence[float], round_number: int) -> None:
+    for client, loss in zip(clients, losses, strict=True):
+        if not math.isfinite(loss):
+            raise UserError(
+                f"round {round_number}: the training loss of client {client.id} ({client.version}) is {loss}; "
+                "lower `optimiser.learning_rate` for this data set or family."
+            )
+
+
+def _on_device(split: samples.Split, device: torch.device) -> Samples:
+    inputs, labels = (
+        torch.from_numpy(np.array(values)) for values in (split.samples, split.labels)
+    )  # of writable copies
+    return Samples(inputs.to(device), labels.to(device))
+
+
+def weights_digest(clients: Sequence[Client]) -> str:
+    """SHA-256 over every tensor of every client's model."""
+    total = hashlib.sha256()
+    for client in clients:
+        for tensor in client.model.state_dict().values():
+            total.update(tensor.cpu().numpy().tobytes())
+    return total.hexdigest()
+
+
+def _n_parameters(client: Client) -> int:
+    return sum(p.numel() for p in client.model.parameters() if p.requires_grad)
+
+
+def _bytes_per_round(federation: Federation) -> list[dict[str, Any]]:
+    states = [client.model.state_dict() for client in federation.clients]
+    chains = [client.chain for client in federation.clients]
+    sent = plan.bytes_per_round(federation.plan, chains, states, federation.protocol.normalisation)
+    return [
+        {"client": c.id, "version": c.version, "up": n, "down": n}
+        for c, n in zip(federation.clients, sent, strict=True)
+    ]

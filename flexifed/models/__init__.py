@@ -1,0 +1,59 @@
+"""Model families: one file each, four versions each, shallow to deep."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flexifed import registry
+from flexifed.models._blocks import set_generator
+
+__all__ = ["build", "build_meta", "set_generator"]
+
+
+def build_meta(
+    family: str, version: str, shape: tuple[int, ...], classes: int, options: Mapping[str, Any]
+) -> nn.Module:
+    """A model with shapes and no values, on the meta device: takes milliseconds and no memory.
+
+    Args:
+        family: A file of this folder.
+        version: One of its `VERSIONS`.
+        shape: Shape of one sample, (C, H, W) or (L,).
+        classes: Number of outputs.
+        options: The family's options: keyword-only parameters of its `build`.
+
+    Raises:
+        UserError: the family, the version or an option is not known, or the shape does not fit the family.
+    """
+    module = registry.load("family", family)
+    if version not in module.VERSIONS:
+        raise registry.unknown(f"version of family {family!r}", version, module.VERSIONS)
+    registry.check_options("family", family, "build", options)
+    with torch.device("meta"):
+        model: nn.Module = module.build(version, tuple(shape), classes, **options)
+    return model
+
+
+def build(
+    family: str,
+    version: str,
+    shape: tuple[int, ...],
+    classes: int,
+    options: Mapping[str, Any],
+    generator: torch.Generator,
+) -> nn.Module:
+    """A model on the CPU in training mode, float32; every initial value is drawn from `generator` alone.
+
+    It is built on the meta device first, because PyTorch's constructors draw from the global generator. For arguments
+    and errors see `build_meta`.
+    """
+    model = build_meta(family, version, shape, classes, options)
+    model._apply(_on_cpu)
+    registry.load("family", family).initialise(model, generator)
+    return model
+
+
+def _on_cpu(tensor: Tensor) -> Tensor:
+    return torch.empty_like(tensor, device="cpu") if tensor.is_meta else tensor

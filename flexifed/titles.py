@@ -1,0 +1,37 @@
+"""Names as people read them, for tables, figures and the report."""
+
+from flexifed import registry
+
+STRATEGIES = ("standalone", "clustered_fl", "basic_common", "clustered_common", "max_common")
+"""The strategies in the order of the paper's Table 1; strategies of your own follow them."""
+
+_TITLES = {
+    "clustered_fl": "Clustered-FL",
+    "cifar10": "CIFAR-10",
+    "cinic10": "CINIC-10",
+    "agnews": "AG News",
+    "speechcommands": "Speech Commands",
+    "speechcommands35": "Speech Commands (35 words)",
+    "speechcommands12": "Speech Commands (12 classes)",
+    "vgg": "VGG",
+    "resnet": "ResNet",
+    "charcnn": "CharCNN",
+    "vdcnn": "VDCNN",
+}
+
+
+def title(name: str) -> str:
+    """Title of a data set, family or strategy: `max_common` is Max-Common."""
+    return _TITLES.get(name, "-".join(word.capitalize() for word in name.split("_")))
+
+
+def version_title(family: str, version: str) -> str:
+    """Title of a family's version: V1 of `vgg` is VGG-11. What is not a version (`mean`) is its own title."""
+    versions = registry.constant("family", family, "VERSIONS")
+    titles: dict[str, str] = dict(zip(versions, registry.constant("family", family, "TITLES"), strict=True))
+    return titles.get(version, version)
+
+
+def strategy_rank(strategy: str) -> int:
+    """Sort key: the paper's strategies in its order, then all others (a stable sort keeps those in study order)."""
+    return STRATEGIES.index(strategy) if strategy in STRATEGIES else len(STRATEGIES)

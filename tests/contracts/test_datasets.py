@@ -1,0 +1,132 @@
+"""What every data set must keep: downloaded over HTTP, prepared, and compared with its card."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from flexifed import registry, samples
+from flexifed.archives import Archive
+from flexifed.download import download
+from flexifed.files import digest
+from flexifed.prepare import prepare
+from flexifed.rng import stream
+from flexifed.samples import Split
+from tests.miniature import make_archives, serve, served
+
+DTYPES = {"cifar10": "uint8", "cinic10": "uint8", "agnews": "int16", "digits": "uint8"}
+
+
+@dataclass(frozen=True)
+class Miniature:
+    """A data set, prepared from its miniature archives."""
+
+    name: str
+    folder: Path
+    card: dict[str, Any]
+    train: Split
+    test: Split
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Archive]]]:
+    folder = tmp_path_factory.mktemp("archives")
+    made = make_archives(folder)
+    with serve(folder) as base:
+        yield {dataset: served(listed, base) for dataset, listed in made.items()}
+
+
+@pytest.fixture(scope="module", params=registry.names("dataset"))
+def data(
+    request: pytest.FixtureRequest, archives: dict[str, list[Archive]], tmp_path_factory: pytest.TempPathFactory
+) -> Miniature:
+    folder = tmp_path_factory.mktemp(request.param)
+    receipt = folder / "receipt.json"
+    download(
+        request.param, local=None, archives=archives.get(request.param), downloads=folder / "downloads", receipt=receipt
+    )
+    prepare(request.param, receipt=receipt, options={}, out=folder / "data")
+    assert not list(folder.glob(".*")), "unpacked files are removed"
+    train, test = (samples.read(folder / "data", split) for split in samples.SPLITS)
+    return Miniature(request.param, folder / "data", samples.read_card(folder / "data"), train, test)
+
+
+def test_card_matches_the_arrays(data: Miniature) -> None:
+    assert data.card["dataset"] == data.name
+    assert data.card["kind"] == registry.constant("dataset", data.name, "KIND")
+    assert (data.card["n_train"], data.card["n_test"]) == (len(data.train.samples), len(data.test.samples))
+    assert data.card["source"]["verified"] is True
+    assert data.card["options"] == registry.keywords("dataset", data.name, "prepare")
+    assert data.card["classes"] == list(registry.load("dataset", data.name).CLASSES)
+    for split in (data.train, data.test):
+        assert data.card["shape"] == list(split.samples.shape[1:])
+        assert data.card["dtype"] == str(split.samples.dtype) == DTYPES.get(data.name, "float16")
+    for file, expected in data.card["digests"].items():
+        assert digest(data.folder / file) == expected
+
+
+def test_shape_fits_the_kind(data: Miniature) -> None:
+    shape = data.card["shape"]
+    assert shape == [1024] if data.card["kind"] == "text" else shape[1:] == [32, 32]
+
+
+def test_labels_are_in_range_and_all_there(data: Miniature) -> None:
+    for split in (data.train, data.test):
+        assert split.labels.dtype == np.int64
+        assert np.array_equal(np.unique(split.labels), np.arange(len(data.card["classes"])))
+
+
+def test_groups(data: Miniature) -> None:
+    for split in (data.train, data.test):
+        if data.name.startswith("speech"):
+            assert split.groups is not None and split.groups.dtype == np.int32
+            assert len(split.groups) == len(split.labels) and split.groups.min() >= 0
+        else:
+            assert split.groups is None
+
+
+def test_values_are_in_range(data: Miniature) -> None:
+    if data.card["dtype"] == "float16":
+        assert data.train.samples.min() >= -80 and data.train.samples.max() == 0
+        assert np.isfinite(data.train.samples).all()
+    if data.card["dtype"] == "int16":
+        assert data.train.samples.min() >= 0
+        assert not any(chr(c).isupper() for c in np.unique(data.train.samples))
+
+
+def test_labels_belong_to_the_samples(data: Miniature) -> None:
+    """A classifier by class means is far above chance, so samples and labels are in the same order."""
+
+    def features(split: Split) -> np.ndarray:
+        if data.card["kind"] == "text":
+            return np.stack([np.bincount(row.clip(0, 127), minlength=128)[1:] for row in split.samples])
+        return split.samples.reshape(len(split.samples), -1).astype(np.float32)
+
+    train, test = features(data.train), features(data.test)
+    means = np.stack([train[data.train.labels == label].mean(0) for label in range(len(data.card["classes"]))])
+    nearest = ((test[:, None] - means) ** 2).sum(-1).argmin(1)
+    assert (nearest == data.test.labels).mean() > 2 / len(data.card["classes"])
+
+
+def test_transform(data: Miniature) -> None:
+    transform = registry.load("dataset", data.name).TRANSFORM
+    x = torch.from_numpy(np.array(data.train.samples[:7]))
+    draws, again = (transform.draw(stream(3, "test"), 7) for _ in range(2))
+    for key, values in draws.items():
+        assert values.shape == (7,) and values.dtype in (np.int64, np.float32, np.bool_)
+        assert np.array_equal(values, again[key])
+    inputs = (transform.train(x, {key: torch.from_numpy(v) for key, v in draws.items()}), transform.test(x))
+    for y in inputs:
+        assert y.shape == x.shape
+        assert y.dtype == (torch.int64 if data.card["kind"] == "text" else torch.float32)
+        assert torch.isfinite(y).all() and y.abs().max() < (33_000 if data.card["kind"] == "text" else 3)
+
+
+def test_official_archives_are_pinned(data: Miniature) -> None:
+    for archive in registry.load("dataset", data.name).ARCHIVES:
+        assert archive.pinned and archive.urls and archive.licence
+        assert all(url.startswith("http") for url in archive.urls)

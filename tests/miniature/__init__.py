@@ -1,0 +1,10 @@
+"""Small archives in the official formats of the data sets, with classes that can be learnt, and a server with faults.
+
+`python -m tests.miniature FOLDER --serve` writes and serves them for a study that is run by hand.
+"""
+
+from tests.miniature.archives import make_archives, overlay, served
+from tests.miniature.disk import small_file_system
+from tests.miniature.server import Request, serve
+
+__all__ = ["Request", "make_archives", "overlay", "serve", "served", "small_file_system"]

@@ -1,0 +1,83 @@
+"""A small study written by hand, for the tests of collect, tables, figures and report."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flexifed.cell import Cell
+from flexifed.collect import collect
+from flexifed.protocol import Partition, Protocol
+
+Accuracy = Mapping[str, float | tuple[float, ...]]
+"""Percent by version: of its one client, or of each of its clients."""
+
+PROTOCOL = Protocol(clients=2, versions=("V1", "V2"), rounds=2, partition=Partition(options={"parts": 2}))
+"""Two clients, one of each version; two rounds, of which the last is the final number."""
+
+
+def write_cell(
+    folder: Path,
+    cell: Cell,
+    accuracy: Accuracy,
+    *,
+    width: float = 1.0,
+    verified: bool = True,
+    rounds: int = PROTOCOL.rounds,
+    data_options: Mapping[str, str] | None = None,
+) -> Path:
+    """A cell whose clients reach `accuracy` after the last aggregation.
+
+    Every accuracy is 10 points lower one round before, 5 lower before aggregation, and 2 lower in training mode.
+    """
+    rows = []
+    clients = [
+        (v, p) for v, percent in accuracy.items() for p in (percent if isinstance(percent, tuple) else [percent])
+    ]
+    for round_number in range(1, rounds + 1):
+        for client, (version, percent) in enumerate(clients):
+            value = percent / 100 - 0.1 * (rounds - round_number)
+            where = {"round": round_number, "client": client, "version": version}
+            rows += [
+                {**where, "phase": "local", "metric": "accuracy", "value": value - 0.05},
+                {**where, "phase": "aggregated", "metric": "accuracy", "value": value},
+                {**where, "phase": "aggregated", "metric": "accuracy_train_mode", "value": value - 0.02},
+                {**where, "phase": "aggregated", "metric": "loss", "value": 1.5},
+            ]
+    types = {"round": pa.int32(), "client": pa.int32(), "version": pa.string(), "phase": pa.string()}
+    schema = pa.schema([*types.items(), ("metric", pa.string()), ("value", pa.float64())])
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "history.parquet")
+    run = {
+        "cell": asdict(cell),
+        "settings": {"protocol": asdict(PROTOCOL), "family_options": {"width": width}, "engine": "serial"},
+        "data": {
+            "classes": ["a", "b"],
+            "n_train": 100,
+            "n_test": 20,
+            "source": {"verified": verified, "how": "official archive" if verified else "local copy, not verified"},
+            "options": dict(data_options or {}),
+            "notes": [],
+        },
+        "digests": {"code": "c0de"},
+        "commit": {"id": "0123456789abcdef", "dirty": False},
+        "packages": {"torch": "2.14.1"},
+        "device": "a device",
+        "started": "2026-01-01T00:00:00+00:00",
+        "seconds": 36.0,
+        "bytes_per_round": [{"client": i, "version": v, "up": 100, "down": 200} for i, (v, _) in enumerate(clients)],
+        "parameters": dict.fromkeys(accuracy, 10),
+    }
+    (folder / "run.json").write_text(json.dumps(run))
+    return folder
+
+
+def write_study(folder: Path, cells: Mapping[Cell, Accuracy], **settings: Any) -> tuple[Path, Path]:
+    """Write cells and collect them: paths of `cells.parquet` and `runs.parquet`."""
+    folders = [write_cell(folder / "cells" / str(c), c, accuracy, **settings) for c, accuracy in cells.items()]
+    collect(folders, folder / "cells.parquet", folder / "runs.parquet")
+    return folder / "cells.parquet", folder / "runs.parquet"

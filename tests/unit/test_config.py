@@ -1,0 +1,145 @@
+"""The study's configuration: what it resolves to, and what it says when it is wrong."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flexifed import config, configdocs
+from flexifed.errors import UserError
+
+CONFIGS = sorted(configdocs.CONFIG.glob("*.yaml"))
+
+STUDY: dict[str, Any] = {
+    "study": "example",
+    "blocks": [{"dataset": "cifar10", "families": ["vgg", "resnet"]}, {"dataset": "agnews", "families": ["vdcnn"]}],
+    "strategies": ["standalone", "max_common"],
+    "seeds": [0, 1],
+    "protocols": {"official": {}, "short": {"preset": "official", "rounds": 3}},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The example with one value replaced, e.g. `changed("blocks.0.dataset", "cifar")`."""
+    study = copy.deepcopy(STUDY)
+    *parents, last = path.split(".")
+    node: Any = study
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+    node[last] = value
+    return study
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
+def test_every_study_of_the_repository_is_valid(path: Path) -> None:
+    assert config.read(path).cells()
+
+
+def test_the_default_study_is_table_1() -> None:
+    cells = config.read(configdocs.CONFIG / "config.yaml").cells()
+    assert len(cells) == 120
+    assert len({(c.dataset, c.family) for c in cells}) == 8
+    assert {c.protocol for c in cells} == {"official"}
+
+
+def test_cells_are_the_product_of_each_block() -> None:
+    cells = config.parse(STUDY).cells()
+    assert len(cells) == 3 * 2 * 2 * 2
+    assert str(cells[0]) == "cifar10/vgg/standalone/official/seed0"
+
+
+def test_a_block_may_narrow_the_grid() -> None:
+    blocks = [
+        {"dataset": "cifar10", "families": ["vgg"], "strategies": ["standalone"], "protocols": ["short"], "seeds": [7]}
+    ]
+    assert [str(c) for c in config.parse({**STUDY, "blocks": blocks}).cells()] == ["cifar10/vgg/standalone/short/seed7"]
+
+
+def test_overrides_go_from_preset_to_study_to_data_set() -> None:
+    values = changed("datasets.cifar10.optimiser.learning_rate", 0.1)
+    values["protocols"]["short"]["optimiser"] = {"momentum": 0.5, "learning_rate": 0.2}
+    study = config.parse(values)
+    assert study.protocol("short").rounds == 3
+    assert study.protocol("short").local_epochs == 10  # untouched default
+    assert study.protocol("short").optimiser.learning_rate == 0.2
+    assert study.protocol("short", "cifar10").optimiser.learning_rate == 0.1
+    assert study.protocol("short", "cifar10").optimiser.momentum == 0.5
+
+
+def test_another_partitioner_does_not_inherit_the_presets_options() -> None:
+    study = config.parse(changed("protocols.short.partition", {"partitioner": "dirichlet"}))
+    assert study.protocol("short").partition.options == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("protocols.short.rouns", 3, ["protocols.short.rouns: unknown key 'rouns'. Did you mean 'rounds'?"]),
+        ("protocols.short.optimiser", {"lr": 1}, ["protocols.short.optimiser.lr: unknown key 'lr'.", "learning_rate"]),
+        ("protocols.short.preset", "offical", ["protocols.short.preset: unknown preset 'offical'", "'official'"]),
+        ("protocols.short.rounds", 0, ["protocols.short.rounds: Input should be greater than or equal to 1, got 0"]),
+        ("protocols.short.clients", 6, ["protocols.short: clients: 6 clients cannot hold 4 versions"]),
+        ("protocols.short.versions", ["V1", "V7"], ["protocols.short: versions: unknown version of", "'V7'"]),
+        (
+            "protocols.short.partition",
+            {"partitioner": "iidd"},
+            ["partition.partitioner: unknown partitioner 'iidd'", "'iid'"],
+        ),
+        (
+            "protocols.short.partition",
+            {"partitioner": "dirichlet", "options": {"alfa": 1.0}},
+            ["partition.options: unknown option of partitioner 'dirichlet' 'alfa'. Did you mean 'alpha'?"],
+        ),
+        (
+            "protocols.short.partition",
+            {"partitioner": "dirichlet", "options": {"alpha": "much"}},
+            ["option 'alpha' of partitioner 'dirichlet' must be of type float", "got 'much'"],
+        ),
+        ("strategies", ["max-common"], ["strategies: unknown strategy 'max-common'. Did you mean 'max_common'?"]),
+        ("blocks.0.dataset", "cifar", ["blocks.0.dataset: unknown dataset 'cifar'. Did you mean 'cifar10'?"]),
+        ("blocks.1.families", ["vgg"], ["blocks.1.families: 'vgg' does not read the text samples", "charcnn, vdcnn"]),
+        ("blocks.0.protocols", ["shrt"], ["blocks.0.protocols: unknown protocol 'shrt'. Did you mean 'short'?"]),
+        ("blocks.0.familys", [], ["blocks.0.familys: unknown key 'familys'. Did you mean 'families'?"]),
+        ("datasets.cifar10.lokal", "x", ["datasets.cifar10.lokal: unknown key 'lokal'. Did you mean 'local'?"]),
+        (
+            "families.vgg",
+            {"widht": 0.5},
+            ["families.vgg: unknown option of family 'vgg' 'widht'. Did you mean 'width'?"],
+        ),
+        ("engine", "serail", ["engine: unknown engine 'serail'. Did you mean 'serial'?"]),
+        ("stduy", "x", ["stduy: unknown key 'stduy'. Did you mean 'study'?"]),
+    ],
+)
+def test_a_fault_is_named_with_its_place_and_what_is_known(path: str, value: Any, expected: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        config.parse(changed(path, value))
+    for text in expected:
+        assert text in str(error.value)
+
+
+def test_a_missing_key_is_named() -> None:
+    with pytest.raises(UserError, match="seeds: this key is needed"):
+        config.parse({key: value for key, value in STUDY.items() if key != "seeds"})
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(UserError, match=r"(?s)foo.*bar"):
+        config.parse({**STUDY, "foo": 1, "bar": 2})
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("study: [")
+    with pytest.raises(UserError, match=r"broken\.yaml: not valid YAML"):
+        config.read(broken)
+    with pytest.raises(UserError, match=r"absent\.yaml: No such file"):
+        config.read(tmp_path / "absent.yaml")
+
+
+def test_generated_files_are_up_to_date() -> None:
+    """Run `make schema` when this fails."""
+    assert json.loads((configdocs.CONFIG / "config.schema.json").read_text()) == configdocs.schema()
+    text = (configdocs.CONFIG / "README.md").read_text()
+    assert text == configdocs.readme(text)

@@ -1,0 +1,142 @@
+"""Figures: what is drawn is what the tables say, with the same bytes each time."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from flexifed import figures, plan, registry, tables
+from flexifed.cell import Cell
+from flexifed.collect import read_curves
+from flexifed.errors import UserError
+from flexifed.partition import ClientSamples
+from flexifed.titles import STRATEGIES, title
+from tests.unit.results import PROTOCOL, write_study
+
+VERSIONS = ("V1", "V1", "V2", "V2")
+
+
+def study(
+    folder: Path, strategies: tuple[str, ...], seeds: int, absent: str | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Curves and Table 1 of a block, with one strategy absent."""
+    expected = [Cell("cifar10", "vgg", s, "official", seed) for s in strategies for seed in range(seeds)]
+    accuracy = {cell: {"V1": 60.0 + cell.seed, "V2": 70.0} for cell in expected if cell.strategy != absent}
+    cells, runs = write_study(folder, accuracy)
+    tables.write(cells, runs, folder / "tables", expected=expected, protocols={"official": PROTOCOL})
+    return read_curves(cells, phase="aggregated", metric="accuracy"), tables.read(folder / "tables" / "table1.csv")
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_convergence_has_a_panel_per_version_and_a_line_per_strategy(tmp_path: Path) -> None:
+    figure = figures.convergence(*study(tmp_path, STRATEGIES, seeds=3))
+    assert [panel.get_title(loc="left") for panel in figure.axes] == ["VGG-11", "VGG-13"]
+    for panel in figure.axes:
+        curves = [drawn for drawn in panel.lines if len(drawn.get_xdata()) == 2]
+        assert [to_hex(drawn.get_color()) for drawn in curves] == [c.lower() for c in figures.STRATEGY_COLOURS.values()]
+        assert sum(isinstance(drawn, PolyCollection) for drawn in panel.collections) == 5
+    first = figure.axes[0].lines[0]
+    assert np.asarray(first.get_ydata()) == pytest.approx([51.0, 61.0])  # seeds 60, 61, 62; ten points less before
+    assert legend(figure) == [*map(title, STRATEGIES), "paper's Table 1"]
+
+
+def test_a_missing_strategy_is_named_and_not_drawn(tmp_path: Path) -> None:
+    figure = figures.convergence(*study(tmp_path, ("standalone", "max_common"), seeds=1, absent="max_common"))
+    assert legend(figure)[:2] == ["Standalone", "Max-Common (missing)"]
+    assert len([drawn for drawn in figure.axes[0].lines if len(drawn.get_xdata()) == 2]) == 1
+
+
+@pytest.mark.parametrize(("seeds", "bands", "words"), [(1, 0, "one seed"), (2, 1, "range"), (3, 1, "95 %")])
+def test_the_band_is_what_the_figure_says(tmp_path: Path, seeds: int, bands: int, words: str) -> None:
+    figure = figures.convergence(*study(tmp_path, ("standalone",), seeds))
+    assert sum(isinstance(drawn, PolyCollection) for drawn in figure.axes[0].collections) == bands
+    assert words in figure.get_supxlabel()
+    if seeds == 2:
+        heights = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+        assert (heights.min(), heights.max()) == pytest.approx((50.0, 61.0))
+
+
+def test_final_numbers_shows_missing_lines_as_missing(tmp_path: Path) -> None:
+    _, table = study(tmp_path, ("standalone", "max_common"), seeds=2, absent="max_common")
+    (panel,) = figures.final_numbers(table).axes
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["Standalone", "Max-Common"]
+    assert [(text.get_text(), text.get_position()[1]) for text in panel.texts] == [("missing", 1)]
+
+
+def test_class_mix_counts(tmp_path: Path) -> None:
+    clients = [ClientSamples(np.array([0, 1, 2]), np.array([0])), ClientSamples(np.array([3]), np.array([1, 2]))]
+    figure = figures.class_mix(clients, np.array([0, 0, 1, 1]), np.array([0, 1, 1]), ["cat", "dog"])
+    train, test = ([bar.get_width() for bar in panel.patches] for panel in figure.axes)
+    assert train == [2, 0, 1, 1]  # cats of both clients, then dogs
+    assert test == [1, 0, 0, 2]
+    assert legend(figure) == ["cat", "dog"]
+
+
+def cells_by_colour(panel: matplotlib.axes.Axes) -> dict[str, int]:
+    colours = [to_hex(p.get_facecolor()) for p in panel.patches if isinstance(p, Rectangle)]
+    return {colour: colours.count(colour) for colour in dict.fromkeys(colours)}
+
+
+@pytest.fixture(scope="module")
+def vgg_plans() -> list[plan.Plan]:
+    return [plan.for_family("vgg", strategy, versions=VERSIONS) for strategy in registry.names("strategy")]
+
+
+def test_sharing_draws_every_layer_once(vgg_plans: list[plan.Plan]) -> None:
+    """VGG-11 has 11 layers, VGG-13 has 13, two clients each; the first layer alone is common to all four."""
+    figure = figures.sharing(vgg_plans)
+    assert [panel.get_title(loc="left") for panel in figure.axes] == [title(name) for name in STRATEGIES]
+    personal = figures.PERSONAL.lower()
+    assert cells_by_colour(figure.axes[0]) == {personal: 48}
+    everybody, first, second = (c.lower() for c in figures._SET_COLOURS[:3])
+    assert cells_by_colour(figure.axes[1]) == {first: 22, second: 26}
+    assert cells_by_colour(figure.axes[2]) == {everybody: 4, personal: 44}
+    assert cells_by_colour(figure.axes[4]) == {everybody: 4, first: 20, second: 24}
+    assert legend(figure) == ["all clients", "VGG-11", "VGG-13", "personal"]
+
+
+def test_the_same_figure_has_the_same_bytes(tmp_path: Path, vgg_plans: list[plan.Plan]) -> None:
+    for name in ("one", "two"):
+        figures.save(figures.sharing(vgg_plans), tmp_path / f"{name}.vgg.official")
+    for suffix in (".svg", ".png"):
+        one, two = ((tmp_path / f"{name}.vgg.official{suffix}").read_bytes() for name in ("one", "two"))
+        assert one == two
+    assert b"<dc:date>" not in (tmp_path / "one.vgg.official.svg").read_bytes()
+
+
+def test_settings_of_matplotlib_are_left_alone(vgg_plans: list[plan.Plan]) -> None:
+    before = dict(matplotlib.rcParams)
+    figures.sharing(vgg_plans)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_strategy_of_ones_own_gets_a_colour_of_its_own() -> None:
+    palette = figures.colours(["mine", "max_common", "another"])
+    assert palette["max_common"] == figures.STRATEGY_COLOURS["max_common"]
+    assert len(set(palette.values()) | set(figures.STRATEGY_COLOURS.values())) == 7
+
+
+def test_files_to_files(tmp_path: Path, vgg_plans: list[plan.Plan]) -> None:
+    study(tmp_path, ("standalone",), seeds=1)
+    cells, table = tmp_path / "cells.parquet", tmp_path / "tables" / "table1.csv"
+    where = {"dataset": "cifar10", "family": "vgg", "protocol": "official"}
+    figures.write_convergence(cells, table, tmp_path / "convergence.cifar10.vgg.official", **where)
+    figures.write_final_numbers(table, tmp_path / "final_numbers")
+    plan.write(vgg_plans[0], tmp_path / "plan.json")
+    figures.write_sharing([tmp_path / "plan.json"], tmp_path / "sharing.vgg.official")
+    assert {p.name for p in tmp_path.glob("*.svg")} == {
+        "convergence.cifar10.vgg.official.svg",
+        "final_numbers.svg",
+        "sharing.vgg.official.svg",
+    }
+    with pytest.raises(UserError, match="no cell of cifar10/resnet"):
+        figures.write_convergence(cells, table, tmp_path / "none", **{**where, "family": "resnet"})

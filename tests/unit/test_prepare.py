@@ -1,0 +1,306 @@
+"""Preparation, and what it says about data that is not as it should be."""
+
+import hashlib
+import json
+import shutil
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flexifed import registry, samples
+from flexifed.archives import unpacked
+from flexifed.datasets import _speech, agnews, digits
+from flexifed.errors import UserError
+from flexifed.prepare import prepare
+from tests.miniature import make_archives, small_file_system
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archives")
+    make_archives(folder)
+    return folder
+
+
+@pytest.fixture
+def official(tmp_path: Path, folder: Path) -> Any:
+    """Gives a folder with a data set in its official layout, for a test to spoil."""
+
+    def unpack(dataset: str) -> Path:
+        copy = tmp_path / dataset
+        names = [archive.file for archive in registry.load("dataset", dataset).ARCHIVES]
+        if dataset == "agnews":
+            copy.mkdir()
+            for name in names:
+                shutil.copy(folder / name, copy)
+        else:
+            with unpacked([folder / name for name in names], copy) as source:
+                shutil.copytree(source, copy)
+        return copy
+
+    return unpack
+
+
+def run(dataset: str, path: Path | None, out: Path, files: list[dict[str, str]] | None = None, **options: Any) -> None:
+    receipt = out.parent / "receipt.json"
+    record = {"verified": False, "how": "local copy, not verified", "path": str(path), "files": files or []}
+    receipt.write_text(json.dumps(record))
+    prepare(dataset, receipt=receipt, options=options, out=out)
+
+
+def refusal(dataset: str, path: Path, out: Path, **options: Any) -> str:
+    with pytest.raises(UserError) as error:
+        run(dataset, path, out, **options)
+    assert not out.exists(), "nothing is written"
+    assert not [p for p in out.parent.iterdir() if p.name.startswith(".")], "no folder of unpacked files is left"
+    return str(error.value)
+
+
+def wav(path: Path, rate: int = 16_000, channels: int = 1, n: int = 16_000) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(bytes(2 * channels * n))
+    return path
+
+
+# What comes before the data sets' own readers.
+
+
+def test_archive_that_changed_after_the_download(tmp_path: Path) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(b"changed")
+    entry = {"name": "a.tar.gz", "sha256": "0" * 64}
+    assert "has changed since it was downloaded" in refusal("cifar10", tmp_path, tmp_path / "out", files=[entry])
+    (tmp_path / "a.tar.gz").unlink()
+    assert "was downloaded and is no longer there" in refusal("cifar10", tmp_path, tmp_path / "out", files=[entry])
+
+
+def test_truncated_archive(tmp_path: Path, folder: Path) -> None:
+    content = (folder / "cifar-10-binary.tar.gz").read_bytes()[:50_000]
+    (tmp_path / "a.tar.gz").write_bytes(content)
+    entry = {"name": "a.tar.gz", "sha256": hashlib.sha256(content).hexdigest()}
+    message = refusal("cifar10", tmp_path, tmp_path / "out", files=[entry])
+    assert f"{tmp_path}/a.tar.gz is truncated or not a tar.gz archive" in message
+
+
+def test_archive_of_something_else(tmp_path: Path, folder: Path) -> None:
+    shutil.copy(folder / "CINIC-10.tar.gz", tmp_path)
+    digest = hashlib.sha256((tmp_path / "CINIC-10.tar.gz").read_bytes()).hexdigest()
+    entry = {"name": "CINIC-10.tar.gz", "sha256": digest}
+    assert "looked for data_batch_1.bin" in refusal("cifar10", tmp_path, tmp_path / "out", files=[entry])
+
+
+def test_unknown_option(tmp_path: Path) -> None:
+    assert "unknown option of dataset 'cinic10' 'trian'" in refusal("cinic10", tmp_path, tmp_path / "o", trian="train")
+
+
+def test_preparing_again_changes_nothing(tmp_path: Path, official: Any) -> None:
+    source = official("cifar10")
+    for name in ("one", "two"):
+        run("cifar10", source, tmp_path / name)
+    assert samples.read_card(tmp_path / "one") == samples.read_card(tmp_path / "two")
+
+
+def test_no_space(tmp_path: Path) -> None:
+    with small_file_system(tmp_path / "small") as small:
+        (small / "receipt.json").write_text('{"verified": true, "how": "bundled", "path": null, "files": []}')
+        with pytest.raises(
+            UserError, match=r"no space left in .*/out: [0-9,]+ bytes are free, 1,840,128 bytes are needed"
+        ):
+            prepare("digits", receipt=small / "receipt.json", options={}, out=small / "out")
+        assert not list((small / "out").iterdir())
+
+
+# Data sets.
+
+
+def test_cifar10_rows(tmp_path: Path, official: Any) -> None:
+    source = official("cifar10")
+    row = np.arange(3073, dtype=np.uint32).astype(np.uint8)
+    row[0] = 7
+    (source / "cifar-10-batches-bin/test_batch.bin").write_bytes(row.tobytes())
+    run("cifar10", source, tmp_path / "out")
+    test = samples.read(tmp_path / "out", "test")
+    assert test.labels.tolist() == [7]
+    assert test.samples[0, 0, 0, :3].tolist() == [1, 2, 3], "the red plane first, row by row"
+    assert test.samples[0, 1, 0, 0] == (1 + 1024) % 256
+
+
+def test_cifar10_cut_file(tmp_path: Path, official: Any) -> None:
+    file = official("cifar10") / "cifar-10-batches-bin/data_batch_3.bin"
+    file.write_bytes(file.read_bytes()[:-1])
+    message = refusal("cifar10", tmp_path / "cifar10", tmp_path / "out")
+    assert f"{file}: expected rows of 3,073 bytes" in message and "245,839 bytes" in message
+
+
+def test_cifar10_label_out_of_range(tmp_path: Path, official: Any) -> None:
+    file = official("cifar10") / "cifar-10-batches-bin/data_batch_2.bin"
+    content = bytearray(file.read_bytes())
+    content[4 * 3073] = 10
+    file.write_bytes(content)
+    assert f"{file}: row 5 has label 10" in refusal("cifar10", tmp_path / "cifar10", tmp_path / "out")
+
+
+def test_cinic10_image_of_another_size(tmp_path: Path, official: Any) -> None:
+    official("cinic10")
+    file = tmp_path / "cinic10/test/ship/n01440772_8.png"
+    Image.new("RGB", (32, 31)).save(file)
+    message = refusal("cinic10", tmp_path / "cinic10", tmp_path / "out")
+    assert message == f"{file}: expected 32 x 32 in mode RGB or L, found (32, 31) in mode RGB."
+    Image.new("RGBA", (32, 32)).save(file)
+    assert "in mode RGBA" in refusal("cinic10", tmp_path / "cinic10", tmp_path / "out")
+    file.write_bytes(b"no image")
+    assert f"{file} is not a readable image" in refusal("cinic10", tmp_path / "cinic10", tmp_path / "out")
+
+
+def test_cinic10_training_split(tmp_path: Path, official: Any) -> None:
+    source = official("cinic10")
+    run("cinic10", source, tmp_path / "one")
+    run("cinic10", source, tmp_path / "two", train="train+valid")
+    assert [samples.read_card(tmp_path / name)["n_train"] for name in ("one", "two")] == [400, 480]
+    assert "unknown training split 'valid'" in refusal("cinic10", source, tmp_path / "out", train="valid")
+
+
+def test_cinic10_grey_images_have_three_equal_planes(tmp_path: Path, official: Any) -> None:
+    run("cinic10", official("cinic10"), tmp_path / "out")
+    images = samples.read(tmp_path / "out", "test").samples
+    grey = (images == images[:, :1]).all((1, 2, 3))
+    assert grey.sum() == 2
+
+
+def test_agnews_characters() -> None:
+    row = agnews.encode("The \N{EURO SIGN}5 \N{PILE OF POO}")
+    assert row[:9].tolist() == [ord("t"), ord("h"), ord("e"), 32, 0x20AC, ord("5"), 32, agnews.OTHER, 0]
+    assert row.shape == (1024,) and row.dtype == np.int16 and not row[8:].any()
+    assert agnews.encode("ab" * 600)[-2:].tolist() == [ord("a"), ord("b")]
+
+
+def test_agnews_joins_title_and_body(tmp_path: Path, official: Any) -> None:
+    (official("agnews") / "test.csv").write_text('"4","A ""Title""","Body, text"\n')
+    run("agnews", tmp_path / "agnews", tmp_path / "out")
+    test = samples.read(tmp_path / "out", "test")
+    text = "".join(map(chr, test.samples[0])).rstrip("\0")
+    assert (text, test.labels.tolist()) == ('a "title" body, text', [3])
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ('"3","title only"', "expected class, title, description, found 2 columns"),
+        ('"5","title","body"', "class must be one of 1, 2, 3, 4, found '5'"),
+        ('"Sports","title","body"', "class must be one of 1, 2, 3, 4, found 'Sports'"),
+    ],
+)
+def test_agnews_bad_row(tmp_path: Path, official: Any, row: str, problem: str) -> None:
+    file = official("agnews") / "train.csv"
+    lines = file.read_text().splitlines()
+    lines[41] = row
+    file.write_text("\n".join(lines))
+    assert refusal("agnews", tmp_path / "agnews", tmp_path / "out") == f"{file}, row 42: {problem}."
+
+
+def test_agnews_not_utf8(tmp_path: Path, official: Any) -> None:
+    file = official("agnews") / "test.csv"
+    file.write_bytes(b'"1","title","caf\xe9"\n')
+    assert f"{file}, after row 0: not a CSV file in UTF-8" in refusal("agnews", tmp_path / "agnews", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("properties", "problem"),
+    [
+        ({"rate": 8000}, "expected 16,000 Hz, 1 channel, found 8,000 Hz, 1 channel(s)"),
+        ({"channels": 2}, "expected 16,000 Hz, 1 channel, found 16,000 Hz, 2 channel(s)"),
+        ({"n": 0}, "holds no samples"),
+    ],
+)
+def test_speech_bad_recording(tmp_path: Path, official: Any, properties: dict[str, int], problem: str) -> None:
+    official("speechcommands35")
+    file = wav(tmp_path / "speechcommands35/backward/a0000000_nohash_0.wav", **properties)
+    message = refusal("speechcommands35", tmp_path / "speechcommands35", tmp_path / "out")
+    assert str(file) in message and problem in message
+
+
+def test_speech_unreadable_recording(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(UserError, match=r"a\.wav is not a readable wav file"):
+        _speech.read_wav(tmp_path / "a.wav")
+
+
+def test_speech_name_without_speaker(tmp_path: Path, official: Any) -> None:
+    file = wav(official("speechcommands") / "zero/another.wav")
+    assert f"{file}: expected a name of the form" in refusal(
+        "speechcommands", tmp_path / "speechcommands", tmp_path / "out"
+    )
+
+
+def test_speech_other_version(tmp_path: Path, official: Any) -> None:
+    message = refusal("speechcommands", official("speechcommands35"), tmp_path / "out")
+    assert "another version of Speech Commands: it also holds the words backward, follow, forward" in message
+
+
+def test_speech_copy_without_training_clips(tmp_path: Path, official: Any) -> None:
+    source = official("speechcommands")
+    clips = [p.relative_to(source) for p in source.glob("[a-z]*/*.wav")]
+    (source / "testing_list.txt").write_text("\n".join(map(str, clips)))
+    message = refusal("speechcommands", source, tmp_path / "out")
+    assert "split 'official' leaves no training clips among 560" in message and "`split: speaker`" in message
+
+
+def test_speech_splits(official: Any) -> None:
+    source = official("speechcommands")
+    labels = {word: label for label, word in enumerate(_speech.WORDS_V1)}
+    listed = set((source / "testing_list.txt").read_text().split())
+    official_split = _speech.word_clips(source, labels, _speech.WORDS_V1, "official")
+    assert {f"{c.path.parent.name}/{c.path.name}" for c in official_split if c.test} == listed
+    by_speaker = _speech.word_clips(source, labels, _speech.WORDS_V1, "speaker")
+    testing = {c.group for c in by_speaker if c.test}
+    assert len(testing) == 2, "a fifth of eight speakers, rounded"
+    assert not testing & {c.group for c in by_speaker if not c.test}
+    with pytest.raises(UserError, match=r"unknown split 'random'\. .*Known: official, speaker"):
+        _speech.word_clips(source, labels, _speech.WORDS_V1, "random")
+
+
+def test_speech_background_is_split_in_time(tmp_path: Path) -> None:
+    (tmp_path / _speech.BACKGROUND).mkdir()
+    wav(tmp_path / _speech.BACKGROUND / "hum.wav", n=10 * 16_000 + 5)
+    clips = _speech.background_clips(tmp_path, 11)
+    assert [clip.start for clip in clips] == [16_000 * second for second in range(10)]
+    assert [clip.test for clip in clips] == [False] * 8 + [True] * 2
+    assert {(clip.label, clip.group) for clip in clips} == {(11, "hum")}
+
+
+def test_speech_twelve_classes(tmp_path: Path, official: Any) -> None:
+    run("speechcommands12", official("speechcommands12"), tmp_path / "out")
+    train, test = (samples.read_labels(tmp_path / "out", split).labels for split in samples.SPLITS)
+    # 6 and 2 of 8 speakers, 5 clips of each keyword; as many unknown ones; 2 x 12 s of background, 2 x 2 s of it test.
+    assert np.bincount(train).tolist() == [30] * 11 + [20]
+    assert np.bincount(test).tolist() == [10] * 11 + [4]
+
+
+def test_log_mel() -> None:
+    import torch
+
+    time = torch.arange(16_000) / 16_000
+    tone = torch.sin(2 * torch.pi * 1000 * time)
+    out = _speech.log_mel(torch.stack([tone, 0.01 * tone, torch.zeros(16_000)]))
+    assert out.shape == (3, 32, 32)
+    assert out[0].max() == 0 and out.min() >= -80.001
+    assert torch.allclose(out[0], out[1], atol=1e-2), "loudness is divided out"
+    assert (out[2] == out[2, 0, 0]).all() and out[2, 0, 0].item() == pytest.approx(-80)
+    # 8000 Hz is 2840 mel, so 32 overlapping bands take 33 steps of 86 mel; 1000 Hz is 1000 mel, 11.6 steps.
+    # Bands 10 and 11 (from 0) are centred at steps 11 and 12: the latter is nearer.
+    assert out[0].mean(1).argmax().item() == 11
+
+
+def test_digits_enlarged() -> None:
+    corner = np.zeros((1, 8, 8))
+    corner[0, 0, 0] = 16
+    out = digits.enlarge(corner, 32)
+    assert out.shape == (1, 1, 32, 32) and out.dtype == np.uint8
+    # Centres of the first small pixels lie at 1.5 and 5.5 of the large ones: 255 up to the first, then 7/8, 5/8, ...
+    assert out[0, 0, 0, :7].tolist() == [255, 255, 223, 159, 96, 32, 0]

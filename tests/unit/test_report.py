@@ -1,0 +1,187 @@
+"""The report: one file, nothing from elsewhere, the answer as the numbers allow it."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flexifed import figures, report, tables
+from flexifed.cell import Cell
+from flexifed.collect import read_runs
+from flexifed.typeset import blocks
+from tests.unit.results import PROTOCOL, write_study
+
+HOSTILE = '<script>alert("x")</script> & co'
+
+
+def cell(strategy: str, seed: int) -> Cell:
+    return Cell("cifar10", "vgg", strategy, "official", seed)
+
+
+def write_tables(folder: Path, accuracy: dict[Cell, dict[str, float]], expected: list[Cell]) -> None:
+    cells, runs = write_study(folder, accuracy)
+    tables.write(cells, runs, folder / "tables", expected=expected, protocols={"official": PROTOCOL})
+
+
+class Page(HTMLParser):
+    """Tags and text of a page; fails on tags that are not closed in order."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> str:
+    """A study with a hostile name, one strategy missing and one figure."""
+    there = {cell("standalone", seed): {"V1": 60.0 + seed, "V2": 62.0} for seed in (1, 2)}
+    expected = [*there, cell("max_common", 1)]
+    write_tables(tmp_path, there, expected)
+    figures.write_final_numbers(tmp_path / "tables" / "table1.csv", tmp_path / "final_numbers")
+    report.render(
+        HOSTILE,
+        tmp_path / "report.html",
+        tables_folder=tmp_path / "tables",
+        runs=tmp_path / "runs.parquet",
+        figures=[tmp_path / "final_numbers.svg"],
+        expected=expected,
+    )
+    return (tmp_path / "report.html").read_text()
+
+
+def test_the_page_is_well_formed_and_whole(page: str) -> None:
+    parsed = Page(page)
+    text = " ".join(parsed.words)
+    for heading in ("The answer", "What is missing", "Table 1", "Beside the published numbers", "Provenance"):
+        assert heading in text
+    assert "61.5 ± 6.4" in text  # 12.706 * (1 / sqrt(2)) / sqrt(2) = 6.35 for V1: seeds 61 and 62
+    assert "0123456789ab" in text
+
+
+def test_nothing_comes_from_elsewhere(page: str) -> None:
+    for tag, attributes in Page(page).tags:
+        assert tag not in ("script", "link", "iframe", "object")
+        for name in ("src", "href", "srcset"):
+            assert (attributes.get(name) or "data:").startswith(("data:", "#"))
+    assert not re.search(r"url\(|@import", page)
+
+
+def test_images_have_a_text(page: str) -> None:
+    images = [attributes for tag, attributes in Page(page).tags if tag == "img"]
+    assert len(images) == 1
+    assert (images[0]["src"] or "").startswith("data:image/svg+xml;base64,")
+    assert (images[0]["alt"] or "").startswith("Final numbers. Mean over versions")
+
+
+def test_a_hostile_name_is_text(page: str) -> None:
+    assert "<script" not in page
+    assert HOSTILE in "".join(Page(page).words)
+
+
+def test_what_is_missing_is_listed(page: str) -> None:
+    parsed = Page(page)
+    assert "cifar10/vgg/max_common/official/seed1" in parsed.words
+    assert ("td", {"class": "missing"}) in parsed.tags
+    assert "2 of 3 runs" in " ".join(parsed.words)
+
+
+def answer(folder: Path, accuracy: dict[Cell, dict[str, float]]) -> str:
+    write_tables(folder, accuracy, list(accuracy))
+    ((key, block),) = blocks(tables.read(folder / "tables" / "table1.csv"))
+    told = report.answer(key, block, tables.read(folder / "tables" / "comparisons.csv"))
+    assert told.heading == "CIFAR-10, VGG, protocol official"
+    return " ".join(told.sentences)
+
+
+def test_the_answer_orders_the_strategies_and_says_what_is_resolved(tmp_path: Path) -> None:
+    means = {
+        "standalone": (60.0, 60.4),
+        "basic_common": (60.1, 60.2),
+        "clustered_fl": (70.0, 70.3),
+        "clustered_common": (69.0, 69.3),
+    }
+    text = answer(tmp_path, {cell(s, i): {"V1": v[i], "V2": v[i]} for s, v in means.items() for i in (0, 1)})
+    assert "(2 seeds): Clustered-FL 70.2 ± 1.9, Clustered-Common 69.2 ± 1.9, Standalone 60.2" in text
+    as_in_paper, rest = text.split("Ordered against the paper")
+    contradicted, unresolved = rest.split("Not resolved")
+    assert "Clustered-FL over Standalone +9.9 (9.3 to 10.6)" in as_in_paper
+    assert "Clustered-Common over Clustered-FL -1.0 (-1.0 to -1.0)" in contradicted
+    assert "Basic-Common over Standalone -0.1 (-2.0 to 1.9)" in unresolved
+
+
+def test_one_seed_orders_nothing(tmp_path: Path) -> None:
+    text = answer(tmp_path, {cell(s, 1): {"V1": v, "V2": v} for s, v in (("standalone", 60.0), ("basic_common", 90.0))})
+    assert "one seed cannot be told from chance: Basic-Common over Standalone +30.0." in text
+    assert "as in the paper" not in text
+
+
+def test_what_is_not_comparable_is_not_set_beside_published_numbers(tmp_path: Path) -> None:
+    study = {cell("max_common", 1): {"V1": 60.0, "V2": 62.0}}
+    cells, runs = write_study(tmp_path, study, width=0.125)
+    tables.write(cells, runs, tmp_path, expected=list(study), protocols={"official": PROTOCOL})
+    first, published = (tables.read(tmp_path / f"{name}.csv") for name in ("table1", "published"))
+    assert list(report._published_grids(first, published)) == []
+
+
+def test_missing_cells_by_name(tmp_path: Path) -> None:
+    write_tables(tmp_path, {cell("standalone", 1): {"V1": 60.0, "V2": 62.0}}, [cell("standalone", 1)])
+    runs = read_runs(tmp_path / "runs.parquet")
+    assert report.missing(runs, [cell("standalone", 1)]) == []
+    assert report.missing(runs, [cell("standalone", 2)]) == ["cifar10/vgg/standalone/official/seed2"]
+
+
+def test_a_study_without_a_cell_still_has_a_report(tmp_path: Path) -> None:
+    write_tables(tmp_path, {}, [cell("standalone", 1)])
+    report.render(
+        "nothing", tmp_path / "report.html", tables_folder=tmp_path / "tables", runs=tmp_path / "runs.parquet",
+        figures=[], expected=[cell("standalone", 1)],
+    )  # fmt: skip
+    words = " ".join(Page((tmp_path / "report.html").read_text()).words)
+    assert "Missing: no cell of this block is there." in words
+    assert "0 of 1 runs" in words
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "title"),
+    [
+        ("convergence", ["cifar10", "vgg", "official"], "CIFAR-10, VGG, protocol official"),
+        ("class_mix", ["agnews", "official", "seed1"], "AG News, protocol official, seed 1"),
+        ("sharing", ["vdcnn", "official"], "VDCNN, protocol official"),
+        ("final_numbers", [], "Final numbers"),
+    ],
+)
+def test_titles_of_figures(kind: str, what: list[str], title: str) -> None:
+    assert report.figure_title(kind, what) == title
+
+
+def test_columns_of_the_reports_tables_match_their_headings(tmp_path: Path) -> None:
+    write_tables(tmp_path, {cell("max_common", 1): {"V1": 60.0, "V2": 62.0}}, [cell("max_common", 1)])
+    first = tables.read(tmp_path / "tables" / "table1.csv")
+    grids = [report.table1_grid(key, block) for key, block in blocks(first)]
+    runs: pd.DataFrame = read_runs(tmp_path / "runs.parquet")
+    grids += [report._provenance_grid(runs), report._data_grid(runs)]
+    grids += [report._phases_grid(tables.read(tmp_path / "tables" / "phases.csv"))]
+    grids += [report._table3_grid(tables.read(tmp_path / "tables" / "table3.csv"))]
+    grids += report._published_grids(first, tables.read(tmp_path / "tables" / "published.csv"))
+    for grid in grids:
+        assert grid.rows
+        assert {len(row) for row in grid.rows} == {len(grid.columns)}, grid.heading

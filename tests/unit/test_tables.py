@@ -1,0 +1,283 @@
+"""Tables: final numbers and statistics worked by hand, and never a number where a cell is missing."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flexifed import tables, typeset
+from flexifed.cell import Cell
+from flexifed.collect import read_runs
+from flexifed.errors import UserError
+from flexifed.protocol import FinalNumber, Partition, Protocol
+from tests.unit.results import PROTOCOL, write_study
+
+
+def cell(strategy: str, seed: int = 1, dataset: str = "cifar10") -> Cell:
+    return Cell(dataset, "vgg", strategy, "official", seed)
+
+
+def table1(cells: Path, runs: Path, expected: list[Cell], protocol: Protocol = PROTOCOL) -> pd.DataFrame:
+    protocols = {"official": protocol}
+    return tables.table1(tables.final_numbers(cells, protocols), read_runs(runs), expected, protocols)
+
+
+def line(table: pd.DataFrame, strategy: str, version: str) -> pd.Series:
+    (index,) = table.index[(table["strategy"] == strategy) & (table["version"] == version)]
+    return table.loc[index]
+
+
+# The final number of a curve
+
+
+def curve(values: list[float], client: int = 0) -> pd.DataFrame:
+    one = {
+        "dataset": "d",
+        "family": "f",
+        "strategy": "s",
+        "protocol": "p",
+        "seed": 1,
+        "version": "V1",
+        "client": client,
+    }
+    return pd.DataFrame([{**one, "round": i, "value": value} for i, value in enumerate(values, start=1)])
+
+
+@pytest.mark.parametrize(
+    ("final", "expected"),
+    [
+        (FinalNumber(rule="last"), 0.4),
+        (FinalNumber(rule="best"), 0.9),
+        (FinalNumber(rule="last_rounds", rounds=2), 0.5),
+        (FinalNumber(rule="last_rounds", rounds=50), 0.5),
+        (FinalNumber(rule="last_fraction", fraction=0.1), 0.4),
+        (FinalNumber(rule="last_fraction", fraction=0.75), (0.9 + 0.6 + 0.4) / 3),
+    ],
+)
+def test_rules_of_the_final_number(final: FinalNumber, expected: float) -> None:
+    (value,) = tables.reduce_curve(curve([0.1, 0.9, 0.6, 0.4]), final, rounds=4)["value"]
+    assert value == pytest.approx(expected)
+
+
+def test_a_window_counts_rounds_not_evaluations() -> None:
+    sparse = curve([0.1, 0.9, 0.6, 0.4]).assign(round=[10, 20, 30, 40])
+    (value,) = tables.reduce_curve(sparse, FinalNumber(rule="last_rounds", rounds=11), rounds=40)["value"]
+    assert value == pytest.approx(0.5)
+
+
+def test_rounding_comes_before_the_mean() -> None:
+    curves = curve([0.604, 0.606])
+    rounded = FinalNumber(rule="last_rounds", rounds=2, decimals=2)
+    assert tables.reduce_curve(curves, rounded, rounds=2)["value"].item() == pytest.approx((0.60 + 0.61) / 2)
+
+
+def test_mean_over_clients_then_over_versions(tmp_path: Path) -> None:
+    """Versions weigh the same, however many clients they have."""
+    cells, _ = write_study(tmp_path, {cell("standalone"): {"V1": (60.0, 70.0), "V2": 80.0}})
+    numbers = tables.final_numbers(cells, {"official": PROTOCOL}).set_index("version")["accuracy"]
+    assert numbers.to_dict() == pytest.approx({"V1": 65.0, "V2": 80.0, "mean": 72.5})
+
+
+def test_phase_and_mode_are_the_protocols(tmp_path: Path) -> None:
+    cells, _ = write_study(tmp_path, {cell("standalone"): {"V1": 60.0, "V2": 70.0}})
+
+    def mean(**final: str) -> float:
+        protocols = {"official": replace(PROTOCOL, final=FinalNumber(**final))}  # type: ignore[arg-type]
+        return float(tables.final_numbers(cells, protocols).set_index("version").loc["mean", "accuracy"])
+
+    assert mean(phase="local") == pytest.approx(60.0)
+    assert mean(mode="train") == pytest.approx(63.0)
+    with pytest.raises(UserError, match=r"protocols\.official\.final: .* after aggregation only"):
+        mean(phase="local", mode="train")
+
+
+# Statistics over seeds
+
+
+def test_mean_deviation_and_interval_of_two_seeds() -> None:
+    """Deviation sqrt(2), standard error 1, t of one degree of freedom 12.706."""
+    summary = tables.summarise(pd.Series([60.0, 62.0]))
+    assert (summary.n_seeds, summary.mean) == (2, 61.0)
+    assert summary.std == pytest.approx(1.41421, abs=1e-5)
+    assert (summary.ci95_low, summary.ci95_high) == pytest.approx((61 - 12.706, 61 + 12.706), abs=1e-3)
+
+
+def test_one_seed_has_no_interval() -> None:
+    summary = tables.summarise(pd.Series([60.0]))
+    assert (summary.n_seeds, summary.mean) == (1, 60.0)
+    assert all(map(math.isnan, (summary.std, summary.ci95_low, summary.ci95_high)))
+
+
+def test_no_seed_has_no_number() -> None:
+    summary = tables.summarise(pd.Series(dtype=float))
+    assert summary.n_seeds == 0
+    assert math.isnan(summary.mean)
+
+
+# Table 1
+
+
+def test_table1_by_hand(tmp_path: Path) -> None:
+    """The mean over versions is taken within a seed: seeds 61 and 63, although V1 alone has 60 and 62."""
+    study = {cell("standalone", 1): {"V1": 60.0, "V2": 62.0}, cell("standalone", 2): {"V1": 62.0, "V2": 64.0}}
+    table = table1(*write_study(tmp_path, study), list(study))
+    assert ",".join(table.columns) == (
+        "dataset,family,strategy,protocol,version,n_seeds,mean,std,ci95_low,ci95_high,paper,delta,note"
+    )
+    first = line(table, "standalone", "V1")
+    assert (first["n_seeds"], first["mean"], first["paper"]) == pytest.approx((2, 61.0, 64.4))
+    assert first["delta"] == pytest.approx(61.0 - 64.4)
+    assert first["ci95_high"] == pytest.approx(61 + 12.706, abs=1e-3)
+    mean = line(table, "standalone", "mean")
+    assert (mean["mean"], mean["paper"]) == pytest.approx((62.0, (64.4 + 64.8) / 2))
+    assert first["note"] == "2 rounds (authors' script: 502)"
+
+
+def test_lines_are_in_study_order_and_strategies_in_the_papers(tmp_path: Path) -> None:
+    strategies = ["max_common", "mine", "clustered_fl", "standalone", "another"]
+    study = {cell(s, dataset=d): {"V1": 1.0, "V2": 2.0} for d in ("digits", "cifar10") for s in strategies}
+    order = [(row.dataset, row.strategy) for row in tables.rows(list(study))]
+    ranked = ["standalone", "clustered_fl", "max_common", "mine", "another"]
+    assert order == [(d, s) for d in ("digits", "cifar10") for s in ranked]
+
+
+def test_a_missing_line_is_never_a_number(tmp_path: Path) -> None:
+    study = {cell("standalone"): {"V1": 60.0, "V2": 62.0}}
+    table = table1(*write_study(tmp_path, study), [cell("standalone"), cell("standalone", 2), cell("max_common")])
+    absent = line(table, "max_common", "V1")
+    assert (absent["n_seeds"], absent["note"]) == (0, "missing")
+    assert absent[["mean", "std", "ci95_low", "ci95_high", "paper", "delta"]].isna().all()
+    assert "missing seeds: 2" in line(table, "standalone", "V1")["note"]
+
+
+def test_a_study_without_a_single_cell_is_all_missing(tmp_path: Path) -> None:
+    cells, runs = write_study(tmp_path, {})
+    tables.write(cells, runs, tmp_path, expected=[cell("standalone")], protocols={"official": PROTOCOL})
+    assert set(tables.read(tmp_path / "table1.csv")["note"]) == {"missing"}
+    assert "| Standalone | missing | missing | missing |" in (tmp_path / "table1.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "protocol", "note"),
+    [
+        ({"width": 0.125}, PROTOCOL, "width 1/8"),
+        ({"verified": False}, PROTOCOL, "data: local copy, not verified"),
+        ({}, replace(PROTOCOL, partition=Partition(partitioner="dirichlet")), "partition dirichlet"),
+        ({}, replace(PROTOCOL, final=FinalNumber(phase="local")), "measured before aggregation"),
+        ({}, replace(PROTOCOL, classifier="all"), "classifier averaged across versions"),
+    ],
+)
+def test_what_differs_from_the_paper_is_never_set_beside_it(
+    tmp_path: Path, settings: dict[str, float], protocol: Protocol, note: str
+) -> None:
+    study = {cell("standalone"): {"V1": 60.0, "V2": 62.0}}
+    table = table1(*write_study(tmp_path, study, **settings), list(study), protocol)
+    assert table[["paper", "delta"]].isna().all(axis=None)
+    assert table["note"].str.contains(note, regex=False).all()
+    assert table["mean"].notna().all()
+
+
+def test_options_of_a_data_set_are_noted_and_not_comparable(tmp_path: Path) -> None:
+    study = {cell("standalone", dataset="cinic10"): {"V1": 60.0, "V2": 62.0}}
+    table = table1(*write_study(tmp_path, study, data_options={"train": "train+valid"}), list(study))
+    assert table["paper"].isna().all()
+    assert table["note"].str.startswith("data set with train train+valid").all()
+
+
+def test_a_data_set_the_paper_does_not_have_has_no_paper_number(tmp_path: Path) -> None:
+    study = {cell("standalone", dataset="digits"): {"V1": 60.0, "V2": 62.0}}
+    assert table1(*write_study(tmp_path, study), list(study))["paper"].isna().all()
+
+
+def test_text_of_table1(tmp_path: Path) -> None:
+    study = {cell("standalone", seed): {"V1": 60.0 + seed, "V2": 62.0} for seed in (1, 2, 3)}
+    cells, runs = write_study(tmp_path, study)
+    expected = [*study, cell("max_common")]
+    tables.write(cells, runs, tmp_path, expected=expected, protocols={"official": PROTOCOL})
+    markdown, latex = (tmp_path / "table1.md").read_text(), (tmp_path / "table1.tex").read_text()
+    assert "## CIFAR-10, VGG, protocol official (0 to 3 seeds)" in markdown
+    assert "| strategy | VGG-11 | VGG-13 | mean |" in markdown
+    assert "| Standalone | 62.0 ± 2.5 | 62.0 ± 0.0 | 62.0 ± 1.2 |" in markdown  # 4.303 / sqrt(3) = 2.48
+    assert "| *paper* | *64.4* | *64.8* | *64.6* |" in markdown
+    assert "| Max-Common | missing | missing | missing |" in markdown
+    assert r"Standalone & 62.0 $\pm$ 2.5 & 62.0 $\pm$ 0.0 & 62.0 $\pm$ 1.2 \\" in latex
+    assert latex.count("\\begin{tabular}") == latex.count("\\bottomrule") == 1
+
+
+def test_notes_name_strategies_only_where_they_differ(tmp_path: Path) -> None:
+    study = {cell(s, seed): {"V1": 60.0, "V2": 62.0} for s in ("standalone", "max_common") for seed in (1, 2)}
+    del study[cell("max_common", 2)]
+    cells, runs = write_study(tmp_path, study, width=0.125)
+    expected = [cell(s, seed) for s in ("standalone", "basic_common", "max_common") for seed in (1, 2)]
+    found = typeset.notes(table1(cells, runs, expected))
+    assert found[:2] == ["width 1/8", "2 rounds (authors' script: 502)"]
+    assert found[2:] == ["Basic-Common: missing", "Max-Common: missing seeds: 2"]
+
+
+# The other tables
+
+
+def test_phases_by_hand(tmp_path: Path) -> None:
+    study = {cell("standalone", seed): {"V1": 60.0, "V2": 62.0} for seed in (1, 2)}
+    cells, _ = write_study(tmp_path, study)
+    (row,) = tables.phases(cells, [*study], {"official": PROTOCOL}).to_dict("records")
+    assert (row["n_seeds"], row["aggregated"], row["local"], row["train_mode"]) == pytest.approx((2, 61, 56, 59))
+    assert (row["difference"], row["difference_ci95_low"], row["difference_ci95_high"]) == pytest.approx((5, 5, 5))
+
+
+def test_comparisons_are_paired_by_seed(tmp_path: Path) -> None:
+    """Seeds differ by 10 points, strategies by 1 within each seed: resolved, although the two intervals overlap."""
+    study = {cell("standalone", s): {"V1": 10.0 * s, "V2": 10.0 * s} for s in (1, 2, 3)}
+    study |= {cell("basic_common", s): {"V1": 10.0 * s + 1, "V2": 10.0 * s + 1 + s / 100} for s in (1, 2, 3)}
+    cells, _ = write_study(tmp_path, study)
+    numbers = tables.final_numbers(cells, {"official": PROTOCOL})
+    (row,) = tables.comparisons(numbers, list(study)).to_dict("records")
+    assert (row["higher"], row["lower"], row["n_seeds"]) == ("basic_common", "standalone", 3)
+    assert row["difference"] == pytest.approx(1.01)
+    assert row["verdict"] == "holds"
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict"),
+    [
+        ([1.0, 1.1], "holds"),
+        ([-1.0, -1.1], "contradicted"),
+        ([1.0, 3.0], "not resolved"),
+        ([9.0], "one seed"),
+        ([], "missing"),
+    ],
+)
+def test_verdicts(differences: list[float], verdict: str) -> None:
+    assert tables.verdict(tables.summarise(pd.Series(differences, dtype=float))) == verdict
+
+
+def test_the_papers_orderings_are_those_of_every_block_of_its_table() -> None:
+    paper = pd.read_csv(tables.REFERENCE / "paper_table1.csv")
+    means = paper.groupby(["dataset", "family", "strategy"])["accuracy_percent"].mean().unstack("strategy")
+    assert len(means) == 8
+    for higher, lower in tables.CLAIMS:
+        assert (means[higher] > means[lower]).all(), (higher, lower)
+
+
+def test_table3_has_a_line_for_each_protocol(tmp_path: Path) -> None:
+    shared = replace(PROTOCOL, classifier="all")
+    protocols = {"official": PROTOCOL, "shared": shared}
+    study = {Cell("cifar10", "vgg", "max_common", name, 1): {"V1": 80.0, "V2": 84.0} for name in protocols}
+    cells, runs = write_study(tmp_path, study)
+    table = tables.table3(tables.final_numbers(cells, protocols), read_runs(runs), list(study), protocols)
+    found = table[["protocol", "classifier", "mean", "paper"]].to_numpy().tolist()
+    assert found == [
+        ["official", "same_architecture", pytest.approx(82.0), 85.10],
+        ["shared", "all", pytest.approx(82.0), 83.55],
+    ]
+
+
+def test_published_means() -> None:
+    table = tables.published([cell("standalone")])
+    assert set(table["family"]) == {"vgg"}
+    assert set(table["dataset"]) == {"cifar10"}
+    means = table.set_index(["source", "strategy"])["mean"]
+    assert means["paper", "standalone"] == pytest.approx((64.4 + 64.8 + 65.2 + 65.6) / 4)
+    assert means["2006wzt/FlexiFed-IMP", "max_common"] == pytest.approx(82.9, abs=0.06)

@@ -1,0 +1,189 @@
+"""The pipeline is tested by running it: from archives over HTTP to the report, and again after each kind of change."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flexifed import config, registry
+from tests.workflow.conftest import REPOSITORY, Checkout, copy
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def cells_of(checkout: Checkout) -> list[str]:
+    return [str(cell) for cell in config.read(checkout.folder / "config/smoke.yaml").cells()]
+
+
+def trained(jobs: dict[str, list[str]]) -> set[str]:
+    """The cells whose training a dry run plans."""
+    return {out.split("/cells/")[1].split("/history")[0] for out in jobs.get("train", [])}
+
+
+# What the first run left.
+
+
+def test_every_data_set_was_downloaded_over_http_and_verified(finished: Checkout) -> None:
+    for dataset in ("cifar10", "cinic10", "agnews", "speechcommands"):
+        receipt = json.loads((finished.folder / f"results/smoke/data/{dataset}.source.json").read_text())
+        assert receipt["verified"]
+        assert all(file["url"].startswith("http://127.0.0.1") and file["sha256"] for file in receipt["files"])
+
+
+def test_every_cell_has_a_history_and_a_record(finished: Checkout) -> None:
+    cells = cells_of(finished)
+    assert len(cells) == 10 + 2 * 7
+    for cell in cells:
+        record = json.loads((finished.folder / f"results/smoke/cells/{cell}/run.json").read_text())
+        assert record["data"]["source"]["verified"]
+        history = pd.read_parquet(finished.folder / f"results/smoke/cells/{cell}/history.parquet")
+        accuracy = history[history.metric == "accuracy"]
+        assert set(accuracy.phase) == {"local", "aggregated"}
+        assert accuracy.value.between(0, 1).all()
+
+
+def test_strategies_of_a_seed_share_partition_and_initial_weights_and_local_training_of_round_one(
+    finished: Checkout,
+) -> None:
+    """And only of a seed: another seed differs in all three."""
+    digests = {}
+    for strategy in registry.names("strategy"):
+        for seed in (0, 1):
+            folder = finished.folder / f"results/smoke/cells/cifar10/vgg/{strategy}/smoke/seed{seed}"
+            record = json.loads((folder / "run.json").read_text())["digests"]
+            history = pd.read_parquet(folder / "history.parquet")
+            first = history[(history["round"] == 1) & (history.phase == "local")]
+            digests[strategy, seed] = (record["partition"], record["initial_weights"], tuple(first.value))
+    assert len({digests[s, 0] for s in registry.names("strategy")}) == 1
+    assert len({digests[s, 1] for s in registry.names("strategy")}) == 1
+    assert all(a != b for a, b in zip(digests["standalone", 0], digests["standalone", 1], strict=True))
+
+
+def test_tables_figures_and_report_are_there(finished: Checkout) -> None:
+    results = finished.folder / "results/smoke"
+    table = pd.read_csv(results / "tables/table1.csv")
+    row = table[
+        (table.dataset == "cifar10")
+        & (table.family == "vgg")
+        & (table.strategy == "max_common")
+        & (table.version == "V1")
+    ]
+    assert row.n_seeds.item() == 2
+    assert row.ci95_low.item() < row["mean"].item() < row.ci95_high.item()
+    assert row.paper.isna().all()  # a miniature is not put beside the paper's number
+    assert (results / "report.html").stat().st_size > 100_000
+    for kind in ("convergence", "sharing", "class_mix"):
+        assert list((results / "figures").glob(f"{kind}*.png")), kind
+
+
+def test_nothing_half_written_is_left(finished: Checkout) -> None:
+    assert not [p for p in finished.folder.rglob("*") if ".partial" in p.name or p.name.endswith(".part")]
+
+
+# Again.
+
+
+def test_a_second_run_has_nothing_to_do(finished: Checkout) -> None:
+    assert finished.planned() == {}
+
+
+def test_snakemakes_own_report(finished: Checkout, tmp_path: Path) -> None:
+    finished.snakemake("--report", str(tmp_path / "report.html"))
+    assert (tmp_path / "report.html").stat().st_size > 100_000
+
+
+def test_lint(finished: Checkout) -> None:
+    assert "Congratulations" in finished.snakemake("--lint")
+
+
+# After a change.
+
+
+def test_learning_rate_of_one_data_set_reruns_its_cells_and_no_other(checkout: Checkout) -> None:
+    checkout.edit(
+        "config/smoke.yaml", "families:\n", "datasets: {cinic10: {optimiser: {learning_rate: 0.02}}}\nfamilies:\n"
+    )
+    jobs = checkout.planned()
+    assert trained(jobs) == {cell for cell in cells_of(checkout) if cell.startswith("cinic10/")}
+    assert "prepare" not in jobs and "partition" not in jobs and "plan" not in jobs
+
+
+def test_the_rule_for_the_final_number_trains_nothing(checkout: Checkout) -> None:
+    checkout.edit("config/smoke.yaml", "    rounds: 2\n", "    rounds: 2\n    final: {rule: best}\n")
+    jobs = checkout.planned()
+    assert "tables" in jobs and "train" not in jobs
+
+
+def test_a_comment_in_a_strategy_reruns_nothing(checkout: Checkout) -> None:
+    checkout.edit("flexifed/strategies/max_common.py", "for node in", "# in words\n    for node in")
+    assert checkout.planned() == {}
+
+
+def test_a_new_rule_of_a_strategy_reruns_its_cells_only(checkout: Checkout) -> None:
+    checkout.edit("flexifed/strategies/max_common.py", "yield Group", "if node.depth != 3:\n            yield Group")
+    jobs = checkout.planned()
+    assert trained(jobs) == {cell for cell in cells_of(checkout) if "/max_common/" in cell}
+    assert {path.split("/")[-2] for path in jobs["plan"]} == {"max_common"}
+
+
+def test_a_tidied_strategy_with_the_same_plan_reruns_no_cell(checkout: Checkout) -> None:
+    checkout.edit(
+        "flexifed/strategies/max_common.py", "for node in tree.walk():", "nodes = tree.walk()\n    for node in nodes:"
+    )
+    assert "plan" in checkout.planned("inputs")
+    checkout.snakemake("inputs")
+    assert "train" not in checkout.planned()
+
+
+def test_a_change_of_the_core_reruns_every_cell(checkout: Checkout) -> None:
+    checkout.edit("flexifed/engines/serial.py", "EVALUATION_BATCH = 500", "EVALUATION_BATCH = 400")
+    assert trained(checkout.planned()) == set(cells_of(checkout))
+
+
+def test_a_change_of_one_family_reruns_its_cells_only(checkout: Checkout) -> None:
+    checkout.edit("flexifed/models/resnet.py", "import", "import math as _math\nimport")
+    checkout.edit("flexifed/models/resnet.py", '"""', '"""Other words. ')
+    assert trained(checkout.planned()) == {cell for cell in cells_of(checkout) if "/resnet/" in cell}
+
+
+def test_a_new_data_set_file_reruns_nothing(checkout: Checkout) -> None:
+    source = checkout.folder / "flexifed/datasets/digits.py"
+    source.with_name("digits_too.py").write_text(source.read_text())
+    assert checkout.planned() == {}
+
+
+# What goes wrong.
+
+
+def test_a_misspelt_strategy_stops_before_any_job(checkout: Checkout) -> None:
+    checkout.edit("config/smoke.yaml", "strategies: [standalone, max_common]", "strategies: [standalone, max-common]")
+    output = checkout.snakemake(check=False)
+    assert "unknown strategy 'max-common'. Did you mean 'max_common'?" in output
+    assert "Traceback" not in output
+
+
+def test_a_wrong_checksum_stops_the_study_and_names_the_file(checkout: Checkout, tmp_path: Path) -> None:
+    overlay = checkout.configfiles[1].read_text()
+    digest = json.loads((checkout.folder / "results/smoke/data/cifar10.source.json").read_text())["files"][0]["sha256"]
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(overlay.replace(digest, "0" * 64))
+    fresh = Checkout(copy(tmp_path / "fresh"), (checkout.configfiles[0], wrong))
+    output = fresh.snakemake("results/smoke/data/cifar10/card.json", check=False)
+    assert "cifar-10-binary.tar.gz" in output and "0" * 64 in output and digest in output
+    assert not list((fresh.folder / "downloads").rglob("*.gz"))
+
+
+# The full study.
+
+
+def test_the_full_study_is_120_training_jobs(tmp_path: Path) -> None:
+    jobs = Checkout(copy(tmp_path / "full"), ()).planned()
+    assert len(jobs["train"]) == 120
+    assert len(jobs["download"]) == len(jobs["prepare"]) == 4
+    assert len(jobs["partition"]) == 4 * 3
+    assert len(jobs["plan"]) == 4 * 5
+
+
+def test_the_repository_has_no_results_of_its_own_tests() -> None:
+    assert not (REPOSITORY / "results/smoke").exists()

@@ -1,0 +1,22 @@
+# Needs: every cell of the study.
+# Leaves: one long table of histories and one table of run records.
+# A stage of its own, so that tables and figures read two files, not hundreds.
+
+
+rule collect:
+    input:
+        histories=[f"{CELL}/history.parquet".format(**vars(cell)) for cell in CELLS],
+        records=[f"{CELL}/run.json".format(**vars(cell)) for cell in CELLS],
+    output:
+        cells=f"{RESULTS}/cells.parquet",
+        runs=f"{RESULTS}/runs.parquet",
+    log:
+        f"{RESULTS}/logs/collect.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/collect.tsv"
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        code=code("flexifed.collect"),
+    script:
+        "../scripts/collect.py"

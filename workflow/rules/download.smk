@@ -1,0 +1,24 @@
+# Needs: the addresses and digests in flexifed/datasets/{dataset}.py, or a local copy named in the config.
+# Leaves: verified archives in the downloads folder, and a receipt in the study.
+# A stage of its own, because it alone needs the network and because archives are shared by all studies.
+
+
+def pinned_archives(wildcards):
+    """Digests, not addresses: another mirror of the same file changes nothing."""
+    archives = STUDY.archives(wildcards.dataset) or registry.load("dataset", wildcards.dataset).ARCHIVES
+    return [archive.sha256 or archive.md5 for archive in archives]
+
+
+rule download:
+    output:
+        receipt=SOURCE,
+    log:
+        f"{RESULTS}/logs/{layout.DATA}.download.log",
+    retries: 1
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        local=lambda wildcards: STUDY.dataset(wildcards.dataset).local,
+        archives=pinned_archives,
+    script:
+        "../scripts/download.py"

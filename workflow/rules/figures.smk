@@ -1,0 +1,94 @@
+# Needs: the long table and Table 1; partitions; plans.
+# Leaves: each figure as PNG and SVG.
+# One rule per kind of figure: a figure is a function of one or two files.
+
+FIGURES = f"{RESULTS}/figures"
+CONVERGENCE = f"{FIGURES}/convergence.{{dataset}}.{{family}}.{{protocol}}"
+CLASS_MIX = f"{FIGURES}/class_mix.{{dataset}}.{{protocol}}.seed{{seed}}"
+SHARING = f"{FIGURES}/sharing.{{family}}.{{protocol}}"
+FINAL_NUMBERS = f"{FIGURES}/final_numbers"
+
+
+def plans_of(wildcards):
+    """The plans of a family and protocol, in the study's order of strategies."""
+    cells = [c for c in CELLS if (c.family, c.protocol) == (wildcards.family, wildcards.protocol)]
+    return list(dict.fromkeys(PLAN.format(**vars(cell)) for cell in cells))
+
+
+def all_figures():
+    """Every figure of the study, without its suffix; class mixes for the first seed of each partition."""
+    seeds = {}
+    for cell in CELLS:
+        seeds.setdefault((cell.dataset, cell.protocol), cell.seed)
+    stems = [FINAL_NUMBERS]
+    stems += [CONVERGENCE.format(dataset=d, family=f, protocol=p) for d, f, p in BLOCKS]
+    stems += [SHARING.format(family=f, protocol=p) for f, p in dict.fromkeys((f, p) for _, f, p in BLOCKS)]
+    stems += [CLASS_MIX.format(dataset=d, protocol=p, seed=seed) for (d, p), seed in seeds.items()]
+    return stems
+
+
+rule convergence:
+    input:
+        cells=f"{RESULTS}/cells.parquet",
+        table1=f"{TABLES}/table1.csv",
+    output:
+        png=report(f"{CONVERGENCE}.png", caption="../report/convergence.rst", category="Convergence"),
+        svg=f"{CONVERGENCE}.svg",
+    log:
+        f"{RESULTS}/logs/figures/convergence.{{dataset}}.{{family}}.{{protocol}}.log",
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        code=code("flexifed.figures"),
+    script:
+        "../scripts/convergence.py"
+
+
+rule final_numbers:
+    input:
+        table1=f"{TABLES}/table1.csv",
+    output:
+        png=report(f"{FINAL_NUMBERS}.png", caption="../report/final_numbers.rst", category="Tables"),
+        svg=f"{FINAL_NUMBERS}.svg",
+    log:
+        f"{RESULTS}/logs/figures/final_numbers.log",
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        code=code("flexifed.figures"),
+    script:
+        "../scripts/final_numbers.py"
+
+
+rule class_mix:
+    input:
+        partition=PARTITION,
+        card=f"{DATA}/card.json",
+        labels=[ancient(f"{DATA}/{name}") for name in ("train.parquet", "test.parquet")],
+    output:
+        png=report(f"{CLASS_MIX}.png", caption="../report/class_mix.rst", category="Class mixes"),
+        svg=f"{CLASS_MIX}.svg",
+    log:
+        f"{RESULTS}/logs/figures/class_mix.{{dataset}}.{{protocol}}.seed{{seed}}.log",
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        code=code("flexifed.figures"),
+    script:
+        "../scripts/class_mix.py"
+
+
+rule sharing:
+    input:
+        plans=plans_of,
+    output:
+        png=report(f"{SHARING}.png", caption="../report/sharing.rst", category="Who shares which layer"),
+        svg=f"{SHARING}.svg",
+    log:
+        f"{RESULTS}/logs/figures/sharing.{{family}}.{{protocol}}.log",
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        code=code("flexifed.figures"),
+    script:
+        "../scripts/sharing.py"

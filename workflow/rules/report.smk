@@ -1,0 +1,24 @@
+# Needs: tables, figures, run records.
+# Leaves: report.html, one self-contained page.
+# A stage of its own, because words and layout change more often than numbers.
+
+
+report: f"{workflow.basedir}/workflow/report/workflow.rst"
+
+
+rule report_page:
+    input:
+        tables=rules.tables.output,
+        runs=f"{RESULTS}/runs.parquet",
+        figures=[f"{stem}.{suffix}" for stem in all_figures() for suffix in ("svg", "png")],
+    output:
+        f"{RESULTS}/report.html",
+    log:
+        f"{RESULTS}/logs/report.log",
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        code=code("flexifed.report"),
+        template=lambda wildcards: files.digest(f"{workflow.basedir}/flexifed/templates/report.html.j2"),
+    script:
+        "../scripts/report_page.py"

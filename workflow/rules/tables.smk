@@ -1,0 +1,29 @@
+# Needs: the collected cells. Expected cells that are not there appear as missing, never as a number.
+# Leaves: Table 1 as CSV, Markdown and LaTeX beside the paper's numbers, and the smaller tables.
+# A stage of its own, because the rule for the final number may change without any training.
+
+TABLES = f"{RESULTS}/tables"
+
+
+def final_rules(wildcards):
+    """What the tables read from the config: which number of a curve counts."""
+    return {name: dataclasses.asdict(STUDY.protocol(name).final) for name in STUDY.protocols}
+
+
+rule tables:
+    input:
+        cells=f"{RESULTS}/cells.parquet",
+        runs=f"{RESULTS}/runs.parquet",
+    output:
+        csv=report(f"{TABLES}/table1.csv", caption="../report/table1.rst", category="Tables"),
+        other=[f"{TABLES}/{name}" for name in ("table1.md", "table1.tex", "table3.csv")],
+        more=[f"{TABLES}/{name}.csv" for name in ("phases", "comparisons", "published")],
+    log:
+        f"{RESULTS}/logs/tables.log",
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        final=final_rules,
+        code=code("flexifed.tables"),
+    script:
+        "../scripts/tables.py"

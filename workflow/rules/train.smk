@@ -1,0 +1,30 @@
+# Needs: prepared arrays, a partition, a plan.
+# Leaves: the history and the run record of one cell.
+# One job per cell, so that a change reruns the cells it touches and a cluster trains as many at a time as it has GPUs.
+
+
+rule train:
+    input:
+        card=f"{DATA}/card.json",
+        arrays=[ancient(array) for array in ARRAYS],
+        partition=PARTITION,
+        plan=PLAN,
+    output:
+        history=f"{CELL}/history.parquet",
+        record=f"{CELL}/run.json",
+    log:
+        f"{RESULTS}/logs/{layout.CELL}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{layout.CELL}.tsv"
+    conda:
+        "../../envs/flexifed.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=480,
+    params:
+        settings=lambda wildcards: job_of(wildcards).settings(),
+        code=lambda wildcards: job_of(wildcards).code(),
+    script:
+        "../scripts/train.py"

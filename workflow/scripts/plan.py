@@ -1,0 +1,15 @@
+"""Make one plan: adapter between the rule and flexifed.plan."""
+
+from pathlib import Path
+
+from flexifed import logs, plan
+
+with logs.to(snakemake.log[0]):
+    the_plan = plan.for_family(
+        snakemake.wildcards.family,
+        snakemake.wildcards.strategy,
+        versions=tuple(snakemake.params.versions),
+        classifier=snakemake.params.classifier,
+        options=dict(snakemake.params.options),
+    )
+    plan.write(the_plan, Path(snakemake.output[0]))
