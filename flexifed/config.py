@@ -217,6 +217,8 @@ def _check_protocol(protocol: Protocol, family: str) -> None:
             f"clients: {protocol.clients} clients cannot hold {len(protocol.versions)} versions in equal numbers; "
             f"use a multiple of {len(protocol.versions)}."
         )
+    if (protocol.final.phase, protocol.final.mode) == ("local", "train"):
+        raise UserError("final: the accuracy in training mode is recorded in phase `aggregated` only.")
     _check_names("partitioner", [protocol.partition.partitioner], "partition.partitioner")
     with _at("partition.options"):
         registry.check_options("partitioner", protocol.partition.partitioner, "partition", protocol.partition.options)

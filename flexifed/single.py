@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from flexifed import files, layout
+from flexifed import files, layout, registry
 from flexifed.config import Study
 from flexifed.job import Job
 from flexifed.progress import rounds
@@ -51,7 +51,8 @@ def _prepare(study: Study, dataset: str, receipt: Path, out: Path) -> None:
     from flexifed.prepare import prepare
 
     settings = study.dataset(dataset)
-    if (out / "card.json").exists() and files.read_json(out / "card.json")["options"] == settings.options:
+    options = registry.keywords("dataset", dataset, "prepare") | settings.options
+    if (out / "card.json").exists() and files.read_json(out / "card.json")["options"] == options:
         return
     local = Path(settings.local) if settings.local else None
     download(dataset, local=local, archives=study.archives(dataset), downloads=Path(study.downloads), receipt=receipt)

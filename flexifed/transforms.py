@@ -70,12 +70,11 @@ class ImageTransform:
 
         n, channels, height, width = x.shape
         padded = torch.nn.functional.pad(x, (self.crop_padding,) * 4)
+        rows = torch.arange(height, device=x.device) + draws["top"][:, None]
         columns = torch.arange(width, device=x.device).expand(n, width)
         columns = torch.where(draws["flip"][:, None], width - 1 - columns, columns) + draws["left"][:, None]
-        rows = torch.arange(height, device=x.device) + draws["top"][:, None]
-        sample = torch.arange(n, device=x.device)[:, None, None, None]
-        channel = torch.arange(channels, device=x.device)[:, None, None]
-        return self.test(padded[sample, channel, rows[:, None, :, None], columns[:, None, None, :]])
+        pixels = (rows[:, :, None] * padded.shape[-1] + columns[:, None, :]).view(n, 1, -1).expand(n, channels, -1)
+        return self.test(padded.flatten(2).gather(2, pixels).view(x.shape))
 
     def test(self, x: "Tensor") -> "Tensor":
         """uint8 [N, C, H, W] to float32 [N, C, H, W]."""

@@ -80,6 +80,11 @@ def test_another_partitioner_does_not_inherit_the_presets_options() -> None:
         ("protocols.short.optimiser", {"lr": 1}, ["protocols.short.optimiser.lr: unknown key 'lr'.", "learning_rate"]),
         ("protocols.short.preset", "offical", ["protocols.short.preset: unknown preset 'offical'", "'official'"]),
         ("protocols.short.rounds", 0, ["protocols.short.rounds: Input should be greater than or equal to 1, got 0"]),
+        (
+            "protocols.short.final",
+            {"phase": "local", "mode": "train"},
+            ["protocols.short: final: the accuracy in training"],
+        ),
         ("protocols.short.clients", 6, ["protocols.short: clients: 6 clients cannot hold 4 versions"]),
         ("protocols.short.versions", ["V1", "V7"], ["protocols.short: versions: unknown version of", "'V7'"]),
         (

@@ -54,7 +54,8 @@ class Checkout:
 
 
 def copy(folder: Path) -> Path:
-    """The parts of the repository that a run needs."""
+    """Copy the parts of the repository that a run needs into a new folder; returns it."""
+    folder.mkdir()
     for part in PARTS:
         source = REPOSITORY / part
         if source.is_dir():

@@ -21,6 +21,7 @@ try:
 except UserError as error:
     raise WorkflowError(f"The study's configuration has faults:\n{error}") from None
 
+PACKAGE = registry.PACKAGE
 RESULTS = str(layout.study_folder(STUDY.study))
 CELLS = STUDY.cells()
 BLOCKS = list(dict.fromkeys((c.dataset, c.family, c.protocol) for c in CELLS))

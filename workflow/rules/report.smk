@@ -19,6 +19,6 @@ rule report_page:
         "../../envs/flexifed.yaml"
     params:
         code=code("flexifed.report"),
-        template=lambda wildcards: files.digest(f"{workflow.basedir}/flexifed/templates/report.html.j2"),
+        template=lambda wildcards: files.digest(PACKAGE / "templates/report.html.j2"),
     script:
         "../scripts/report_page.py"

@@ -25,5 +25,6 @@ rule tables:
     params:
         final=final_rules,
         code=code("flexifed.tables"),
+        reference=[files.digest(path) for path in sorted((PACKAGE / "reference").glob("*.csv"))],
     script:
         "../scripts/tables.py"

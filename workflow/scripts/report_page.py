@@ -11,6 +11,6 @@ with logs.to(snakemake.log[0]):
         Path(snakemake.output[0]),
         tables_folder=Path(snakemake.input.tables[0]).parent,
         runs=Path(snakemake.input.runs),
-        figures=[Path(figure) for figure in snakemake.input.figures if figure.endswith(".svg")],
+        figures=[Path(figure) for figure in snakemake.input.figures if figure.endswith(".png")],
         expected=study.cells(),
     )
