@@ -1,0 +1,106 @@
+"""Small real federations for tests: learnable data made from a seed, prepared, partitioned and planned by the real code."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from flexifed import federation, plan, protocol, rng, samples
+from flexifed.cell import Cell
+from flexifed.engines import Federation
+from flexifed.job import Job
+from flexifed.partition import partition
+from flexifed.protocol import Protocol
+
+DATASETS = {"vgg": "digits", "resnet": "digits", "charcnn": "agnews", "vdcnn": "agnews"}
+WIDTH = 0.0625
+
+PROTOCOL = Protocol(
+    clients=4,
+    partition=protocol.Partition(partitioner="iid", options={}),
+    slices=2,
+    rounds=2,
+    local_epochs=2,
+    batch_size=8,
+)
+
+
+def split(kind: str, n: int, seed: int) -> samples.Split:
+    """Four classes: images bright in one quarter, or texts that repeat one letter; with noise."""
+    generator = rng.stream(seed, "test-data")
+    labels = np.arange(n, dtype=np.int64) % 4
+    if kind == "image":
+        inputs = generator.integers(0, 120, (n, 1, 32, 32), dtype=np.uint8)
+        for i, label in enumerate(labels):
+            inputs[i, 0, 16 * (label // 2) :, 16 * (label % 2) :][:16, :16] += 120
+    else:
+        inputs = generator.integers(97, 123, (n, 1024), dtype=np.int16)
+        inputs[:, ::2] = 97 + labels[:, None]
+    return samples.Split(inputs, labels, None)
+
+
+def prepared(folder: Path, kind: str = "image", n_train: int = 64, n_test: int = 32) -> Path:
+    """A prepared data set of four classes."""
+    data = samples.Prepared(split(kind, n_train, 0), split(kind, n_test, 1), ("a", "b", "c", "d"))
+    source = {"verified": True, "how": "made for a test", "files": []}
+    samples.write(folder, data, dataset="digits", kind=kind, source=source, options={})
+    return folder
+
+
+def job(strategy: str = "max_common", *, family: str = "vgg", seed: int = 0, **overrides: Any) -> Job:
+    """A job on the small protocol with some of its values replaced."""
+    cell = Cell(DATASETS[family], family, strategy, "small", seed)
+    return Job(cell, dataclasses.replace(PROTOCOL, **overrides), {"width": WIDTH}, "serial")
+
+
+def files(folder: Path, the_job: Job) -> dict[str, Path]:
+    """Prepared data, partition and plan of a job, as `run_cell` and `assemble` take them."""
+    kind = "image" if the_job.cell.family in ("vgg", "resnet") else "text"
+    settings, cell = the_job.protocol, the_job.cell
+    paths = {
+        "prepared": folder / kind,
+        "partition_file": folder / f"seed{cell.seed}.{settings.clients}.parquet",
+        "plan_file": folder / f"{cell.family}.{cell.strategy}.{settings.classifier}.json",
+    }
+    if not paths["prepared"].exists():
+        prepared(paths["prepared"], kind)
+    partition(
+        paths["prepared"],
+        settings.partition,
+        clients=settings.clients,
+        test_set=settings.test_set,
+        seed=cell.seed,
+        out=paths["partition_file"],
+    )
+    made = plan.for_family(
+        cell.family,
+        cell.strategy,
+        versions=settings.client_versions(),
+        classifier=settings.classifier,
+        options=the_job.family_options,
+    )
+    plan.write(made, paths["plan_file"])
+    return paths
+
+
+def assemble(folder: Path, the_job: Job) -> Federation:
+    """The federation of a job, on the CPU."""
+    paths = files(folder, the_job)
+    return federation.assemble(the_job, *paths.values(), device=torch.device("cpu"))
+
+
+def run(folder: Path, the_job: Job, name: str = "cell") -> Path:
+    """Run a job's cell on the CPU; returns the folder with its history and record."""
+    out = folder / name
+    federation.run_cell(
+        the_job, **files(folder, the_job), out=out, progress=lambda *_: None, device=torch.device("cpu")
+    )
+    return out
+
+
+def history(cell: Path) -> pd.DataFrame:
+    """A cell's history."""
+    return pd.read_parquet(cell / "history.parquet")
