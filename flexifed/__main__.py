@@ -67,17 +67,17 @@ def _plan(arguments: argparse.Namespace) -> None:
     versions = registry.constant("family", arguments.family, "VERSIONS")
     if arguments.clients < 1 or arguments.clients % len(versions):
         raise UserError(f"--clients {arguments.clients}: use a multiple of {len(versions)}, the number of versions.")
-    from flexifed import plan
+    from flexifed import planning
 
     protocol = Protocol(clients=arguments.clients, versions=versions, classifier=arguments.classifier)
-    made = plan.for_family(
+    made = planning.for_family(
         arguments.family,
         arguments.strategy,
         versions=protocol.client_versions(),
         classifier=protocol.classifier,
         options={},
     )
-    print(plan.describe(made))
+    print(planning.describe(made))
 
 
 def _cells(arguments: argparse.Namespace) -> None:

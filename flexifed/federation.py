@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from flexifed import files, models, partition, plan, provenance, registry, rng, samples
+from flexifed import aggregation, files, models, partition, plan, provenance, registry, rng, samples
 from flexifed.client import Client, Samples
 from flexifed.engines import Engine, Evaluation, Federation
 from flexifed.errors import UserError
@@ -176,7 +176,7 @@ def _n_parameters(client: Client) -> int:
 def _bytes_per_round(federation: Federation) -> list[dict[str, Any]]:
     states = [client.model.state_dict() for client in federation.clients]
     chains = [client.chain for client in federation.clients]
-    sent = plan.bytes_per_round(federation.plan, chains, states, federation.protocol.normalisation)
+    sent = aggregation.bytes_per_round(federation.plan, chains, states, federation.protocol.normalisation)
     return [
         {"client": c.id, "version": c.version, "up": n, "down": n}
         for c, n in zip(federation.clients, sent, strict=True)

@@ -74,10 +74,10 @@ def _partition(job: Job, prepared: Path, out: Path) -> None:
 
 
 def _plan(job: Job, out: Path) -> None:
-    from flexifed import plan
+    from flexifed import plan, planning
 
     versions, classifier = job.protocol.client_versions(), job.protocol.classifier
-    made = plan.for_family(
+    made = planning.for_family(
         job.cell.family, job.cell.strategy, versions=versions, classifier=classifier, options=job.family_options
     )
     plan.write(made, out)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from flexifed import files, registry, typeset
 from flexifed.cell import Cell
@@ -136,7 +136,7 @@ class Summary:
 def summarise(values: "pd.Series[float]") -> Summary:
     """Mean, sample standard deviation (ddof 1) and 95 % Student t interval of one value per seed."""
     n, mean, std = len(values), float(values.mean()), float(values.std(ddof=1))
-    half = float(stats.t.ppf(0.975, n - 1)) * std / math.sqrt(n) if n > 1 else math.nan
+    half = float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n) if n > 1 else math.nan
     return Summary(n, mean, std, mean - half, mean + half)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed import plan, rng
+from flexifed import aggregation, rng
 from flexifed.client import Client, batches
 from flexifed.engines import Evaluation, Federation
 from flexifed.models import set_generator
@@ -64,7 +64,7 @@ class Serial:
         states = [client.model.state_dict() for client in f.clients]  # references to the parameters, no copies
         chains = [client.chain for client in f.clients]
         weights = [len(client.train) for client in f.clients] if f.protocol.averaging == "samples" else None
-        for means in plan.averages(f.plan, chains, states, weights, f.protocol.normalisation):
+        for means in aggregation.averages(f.plan, chains, states, weights, f.protocol.normalisation):
             for client, tensors in means.items():
                 for key, mean in tensors.items():
                     states[client][key].copy_(mean)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed import models, plan, registry
+from flexifed import aggregation, models, planning, registry
 from flexifed.layers import NORMALISATION, WEIGHTED, Chain, chain
 from flexifed.rng import torch_stream
 
@@ -45,7 +45,7 @@ FROZEN = {"charcnn": 71 * 70}
 def full(family: str, version: str) -> nn.Module:
     """The model of the paper, without values."""
     kind = registry.constant("family", family, "KIND")
-    return models.build_meta(family, version, plan.SHAPES[kind], CLASSES[kind], {})
+    return models.build_meta(family, version, planning.SHAPES[kind], CLASSES[kind], {})
 
 
 def small(family: str, version: str, seed: int = 0) -> nn.Module:
@@ -101,8 +101,8 @@ def sent(family: str, strategy: str, classifier: str = "same_architecture") -> l
     """Values that each of eight clients sends in a round."""
     fleet = [full(family, version) for version in VERSIONS]
     chains = [chain(model) for model in fleet]
-    made = plan.make(family, strategy, VERSIONS, chains, classifier)
-    return [n // 4 for n in plan.bytes_per_round(made, chains, [model.state_dict() for model in fleet])]
+    made = planning.make(family, strategy, VERSIONS, chains, classifier)
+    return [n // 4 for n in aggregation.bytes_per_round(made, chains, [model.state_dict() for model in fleet])]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -116,8 +116,8 @@ def test_values_shared_across_versions_under_max_common(family: str) -> None:
     one_each = VERSIONS[::2]  # one client per version, so that whatever is averaged is shared across versions
     fleet = [full(family, version) for version in one_each]
     chains = [chain(model) for model in fleet]
-    made = plan.make(family, "max_common", one_each, chains, "same_architecture")
-    values = [n // 4 for n in plan.bytes_per_round(made, chains, [model.state_dict() for model in fleet])]
+    made = planning.make(family, "max_common", one_each, chains, "same_architecture")
+    values = [n // 4 for n in aggregation.bytes_per_round(made, chains, [model.state_dict() for model in fleet])]
     assert values == [NUMBERS[family, version][5] - FROZEN.get(family, 0) for version in one_each]
 
 
@@ -211,7 +211,9 @@ def test_a_model_learns(family: str) -> None:
 @pytest.mark.parametrize("width", [0.01, 0.1, 0.25, 0.3, 2.0])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_width_changes_no_plan(family: str, width: float) -> None:
-    wide, narrow = (plan.for_family(family, "max_common", versions=VERSIONS, options=o) for o in ({}, {"width": width}))
+    wide, narrow = (
+        planning.for_family(family, "max_common", versions=VERSIONS, options=o) for o in ({}, {"width": width})
+    )
     assert wide == narrow
 
 
@@ -220,5 +222,5 @@ def test_width_changes_no_plan(family: str, width: float) -> None:
 def test_shape_and_classes_change_no_plan(family: str, classifier: str) -> None:
     shape = (1, 64, 64) if registry.constant("family", family, "KIND") == "image" else (400,)
     chains = [chain(models.build_meta(family, version, shape, 35, {})) for version in VERSIONS]
-    made = plan.make(family, "max_common", VERSIONS, chains, classifier)
-    assert made == plan.for_family(family, "max_common", versions=VERSIONS, classifier=classifier)
+    made = planning.make(family, "max_common", VERSIONS, chains, classifier)
+    assert made == planning.for_family(family, "max_common", versions=VERSIONS, classifier=classifier)

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexifed import models, plan, registry
+from flexifed import aggregation, models, planning, registry
 from flexifed.layers import Chain, Layer, chain
 from flexifed.plan import Plan
 from flexifed.rng import torch_stream
@@ -104,7 +104,7 @@ def fake_chain(signatures: Sequence[str]) -> Chain:
 
 def make(strategy: str, signatures: Signatures) -> Plan:
     versions = ["".join(s) for s in signatures]
-    return plan.make("none", strategy, versions, [fake_chain(s) for s in signatures], "same_architecture")
+    return planning.make("none", strategy, versions, [fake_chain(s) for s in signatures], "same_architecture")
 
 
 def groups(made: Plan) -> Groups:
@@ -120,7 +120,7 @@ def averaged(made: Plan) -> set[tuple[int, int]]:
 
 
 def family_chains(family: str) -> list[Chain]:
-    shape = plan.SHAPES[registry.constant("family", family, "KIND")]
+    shape = planning.SHAPES[registry.constant("family", family, "KIND")]
     return [chain(models.build_meta(family, version, shape, 10, {})) for version in VERSIONS]
 
 
@@ -144,7 +144,7 @@ def test_groups_of_any_federation(strategy: str, chains: list[str]) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_groups_of_the_families(family: str, strategy: str) -> None:
     signatures = [[layer.signature for layer in layers] for layers in family_chains(family)]
-    made = plan.for_family(family, strategy, versions=VERSIONS)
+    made = planning.for_family(family, strategy, versions=VERSIONS)
     for oracle in ORACLES[strategy]:
         assert groups(made) == oracle(signatures)
 
@@ -200,7 +200,9 @@ def test_means_are_those_of_the_rule_on_state_entries(family: str) -> None:
         for i, version in enumerate(VERSIONS)
     ]
     states, chains = [model.state_dict() for model in fleet], [chain(model) for model in fleet]
-    result = plan.apply(plan.make(family, "max_common", VERSIONS, chains, "same_architecture"), chains, states)
+    result = aggregation.apply(
+        planning.make(family, "max_common", VERSIONS, chains, "same_architecture"), chains, states
+    )
     entries = [[(key, tensor.shape) for key, tensor in state.items()] for state in states]
     for client, new in enumerate(result):
         for k, (key, _) in enumerate(entries[client], 1):
@@ -216,7 +218,7 @@ def test_means_are_those_of_the_rule_on_state_entries(family: str) -> None:
 def test_golden_plan(family: str, strategy: str, fix: bool) -> None:
     """The plan of eight clients as `python -m flexifed plan` prints it; rewritten by `pytest --fix`."""
     golden = GOLDEN / f"{family}.{strategy}.txt"
-    text = plan.describe(plan.for_family(family, strategy, versions=VERSIONS)) + "\n"
+    text = planning.describe(planning.for_family(family, strategy, versions=VERSIONS)) + "\n"
     if fix:
         golden.write_text(text)
     assert text == golden.read_text()

@@ -1,4 +1,4 @@
-"""Small real federations for tests: learnable data made from a seed, prepared, partitioned and planned by the real code."""
+"""Small real federations for tests: learnable data from a seed, prepared, partitioned and planned by the real code."""
 
 import dataclasses
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from flexifed import federation, plan, protocol, rng, samples
+from flexifed import federation, plan, planning, protocol, rng, samples
 from flexifed.cell import Cell
 from flexifed.engines import Federation
 from flexifed.job import Job
@@ -75,7 +75,7 @@ def files(folder: Path, the_job: Job) -> dict[str, Path]:
         seed=cell.seed,
         out=paths["partition_file"],
     )
-    made = plan.for_family(
+    made = planning.for_family(
         cell.family,
         cell.strategy,
         versions=settings.client_versions(),

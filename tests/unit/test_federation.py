@@ -121,7 +121,7 @@ def test_phases_and_metrics_of_every_evaluated_round(tmp_path: Path) -> None:
     found = history.groupby(["round", "phase", "metric"]).client.nunique()
     expected = {("local", "accuracy"), ("local", "loss"), ("local", "train_loss")}
     expected |= {("aggregated", metric) for metric in ("accuracy", "loss", "accuracy_train_mode")}
-    assert {key: 4 for key in found.index} == found.to_dict()
+    assert dict.fromkeys(found.index, 4) == found.to_dict()
     assert set(found.index) == {(r, *pair) for r in (3, 5) for pair in expected}
 
 
@@ -147,10 +147,11 @@ def test_a_loss_that_is_not_finite_stops_the_cell_and_leaves_no_result(tmp_path:
 
 def test_it_learns(tmp_path: Path) -> None:
     """Four classes that a small model tells apart; chance is 0.25."""
-    job = federations.job("max_common", family="resnet", rounds=12, evaluate_every=12)
+    optimiser = federations.protocol.Optimiser(learning_rate=0.05)
+    job = federations.job(rounds=8, evaluate_every=8, slices=1, local_epochs=4, optimiser=optimiser)
     history = federations.history(federations.run(tmp_path, job))
     accuracy = history[(history.metric == "accuracy") & (history.phase == "aggregated")].value.mean()
-    assert accuracy > 0.5
+    assert accuracy > 0.7
 
 
 @pytest.mark.parametrize("family", registry.names("family"))

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from flexifed import figures, plan, registry, tables
+from flexifed import figures, plan, planning, registry, tables
 from flexifed.cell import Cell
 from flexifed.collect import read_curves
 from flexifed.errors import UserError
@@ -88,7 +88,7 @@ def cells_by_colour(panel: matplotlib.axes.Axes) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def vgg_plans() -> list[plan.Plan]:
-    return [plan.for_family("vgg", strategy, versions=VERSIONS) for strategy in registry.names("strategy")]
+    return [planning.for_family("vgg", strategy, versions=VERSIONS) for strategy in registry.names("strategy")]
 
 
 def test_sharing_draws_every_layer_once(vgg_plans: list[plan.Plan]) -> None:

@@ -19,6 +19,6 @@ rule plan:
         versions=lambda wildcards: plan_protocol(wildcards).client_versions(),
         classifier=lambda wildcards: plan_protocol(wildcards).classifier,
         options=lambda wildcards: STUDY.families.get(wildcards.family, {}),
-        code=code("flexifed.plan", "flexifed.strategies.{strategy}", "flexifed.models.{family}"),
+        code=code("flexifed.planning", "flexifed.strategies.{strategy}", "flexifed.models.{family}"),
     script:
         "../scripts/plan.py"

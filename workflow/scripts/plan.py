@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from flexifed import logs, plan
+from flexifed import logs, plan, planning
 
 with logs.to(snakemake.log[0]):
-    the_plan = plan.for_family(
+    the_plan = planning.for_family(
         snakemake.wildcards.family,
         snakemake.wildcards.strategy,
         versions=tuple(snakemake.params.versions),
