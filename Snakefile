@@ -51,5 +51,5 @@ rule all:
 # cells that use them are then left alone. (Within one run Snakemake reruns whatever follows a rule that reran.)
 rule inputs:
     input:
-        [PARTITION.format(**vars(cell)) for cell in CELLS],
-        [PLAN.format(**vars(cell)) for cell in CELLS],
+        of_cells(PARTITION),
+        of_cells(PLAN),

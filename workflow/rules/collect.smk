@@ -5,8 +5,8 @@
 
 rule collect:
     input:
-        histories=[f"{CELL}/history.parquet".format(**vars(cell)) for cell in CELLS],
-        records=[f"{CELL}/run.json".format(**vars(cell)) for cell in CELLS],
+        histories=of_cells(f"{CELL}/history.parquet"),
+        records=of_cells(f"{CELL}/run.json"),
     output:
         cells=f"{RESULTS}/cells.parquet",
         runs=f"{RESULTS}/runs.parquet",

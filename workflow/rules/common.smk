@@ -6,7 +6,8 @@ import sys
 
 sys.path.insert(0, str(workflow.basedir))
 # Jobs import the package from this checkout, whether or not it is installed.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")]))
+inherited = dict(os.environ).get("PYTHONPATH")
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(workflow.basedir), inherited])))
 
 from snakemake.exceptions import WorkflowError
 
@@ -21,21 +22,46 @@ try:
 except UserError as error:
     raise WorkflowError(f"The study's configuration has faults:\n{error}") from None
 
-PACKAGE = registry.PACKAGE
-RESULTS = str(layout.study_folder(STUDY.study))
 CELLS = STUDY.cells()
 BLOCKS = list(dict.fromkeys((c.dataset, c.family, c.protocol) for c in CELLS))
+PACKAGE = registry.PACKAGE
 
+
+# Paths
+
+RESULTS = str(layout.study_folder(STUDY.study))
 SOURCE, DATA, PARTITION, PLAN, CELL = (
     f"{RESULTS}/{pattern}" for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.CELL)
 )
-
 # The card holds the digests of these arrays, so what uses them follows the card's content and not their times.
 ARRAYS = [f"{DATA}/{name}" for name in ("train.npy", "test.npy", "train.parquet", "test.parquet")]
+TABLES = f"{RESULTS}/tables"
+FIGURES = f"{RESULTS}/figures"
+CONVERGENCE = f"{FIGURES}/convergence.{{dataset}}.{{family}}.{{protocol}}"
+CLASS_MIX = f"{FIGURES}/class_mix.{{dataset}}.{{protocol}}.seed{{seed}}"
+SHARING = f"{FIGURES}/sharing.{{family}}.{{protocol}}"
+FINAL_NUMBERS = f"{FIGURES}/final_numbers"
+
+
+def of_cells(pattern):
+    """A pattern filled in for every cell, without repetitions."""
+    return list(dict.fromkeys(pattern.format(**vars(cell)) for cell in CELLS))
+
+
+def figure_stems():
+    """Every figure of the study, without its suffix; class mixes for the first seed of each partition."""
+    seeds = {}
+    for cell in CELLS:
+        seeds.setdefault((cell.dataset, cell.protocol), cell.seed)
+    class_mixes = [CLASS_MIX.format(dataset=d, protocol=p, seed=seed) for (d, p), seed in seeds.items()]
+    return [FINAL_NUMBERS, *of_cells(CONVERGENCE), *of_cells(SHARING), *class_mixes]
+
+
+# Wildcards
 
 
 def one_of(field):
-    """A wildcard constraint: the values of a cell's field that the study names."""
+    """A constraint: the values of a cell's field that the study names."""
     return "|".join(sorted({re.escape(str(getattr(cell, field))) for cell in CELLS}))
 
 
@@ -43,15 +69,44 @@ wildcard_constraints:
     **{field.name: one_of(field.name) for field in dataclasses.fields(Cell)},
 
 
-def cell_of(wildcards):
-    return Cell(**{**{f.name: wildcards[f.name] for f in dataclasses.fields(Cell)}, "seed": int(wildcards.seed)})
-
-
-def job_of(wildcards):
-    cell = cell_of(wildcards)
-    return Job(cell, STUDY.protocol(cell.protocol, cell.dataset), STUDY.families.get(cell.family, {}), STUDY.engine)
+# What a rule's output depends on beside its input. A change reruns the rule.
 
 
 def code(*modules):
-    """A `params` function: the digest of the code a rule's output depends on; module names may hold wildcards."""
+    """The digest of the code; names of modules may hold wildcards."""
     return lambda wildcards: codedigest.digest(*(module.format(**wildcards) for module in modules))
+
+
+def job_of(wildcards):
+    """The resolved cell."""
+    names = {field.name: wildcards[field.name] for field in dataclasses.fields(Cell)}
+    cell = Cell(**{**names, "seed": int(names["seed"])})
+    return Job(cell, STUDY.protocol(cell.protocol, cell.dataset), STUDY.families.get(cell.family, {}), STUDY.engine)
+
+
+def protocol_of(wildcards):
+    """The resolved protocol, with the data set's overrides where there is one in the wildcards."""
+    return STUDY.protocol(wildcards.protocol, wildcards.get("dataset"))
+
+
+def partitioner_code(wildcards):
+    """The digest of the code of the partitioner that the protocol names."""
+    partitioner = protocol_of(wildcards).partition.partitioner
+    return codedigest.digest("flexifed.partition", f"flexifed.partitioners.{partitioner}")
+
+
+def archive_digests(wildcards):
+    """Digests, not addresses: another mirror of the same file changes nothing."""
+    archives = STUDY.archives(wildcards.dataset) or registry.load("dataset", wildcards.dataset).ARCHIVES
+    return [archive.sha256 or archive.md5 for archive in archives]
+
+
+def plans_of(wildcards):
+    """The plans of a family and protocol, in the study's order of strategies."""
+    cells = [c for c in CELLS if (c.family, c.protocol) == (wildcards.family, wildcards.protocol)]
+    return list(dict.fromkeys(PLAN.format(**vars(cell)) for cell in cells))
+
+
+def final_rules():
+    """Which number of a curve counts, by protocol."""
+    return {name: dataclasses.asdict(STUDY.protocol(name).final) for name in STUDY.protocols}

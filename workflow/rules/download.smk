@@ -3,12 +3,6 @@
 # A stage of its own, because it alone needs the network and because archives are shared by all studies.
 
 
-def pinned_archives(wildcards):
-    """Digests, not addresses: another mirror of the same file changes nothing."""
-    archives = STUDY.archives(wildcards.dataset) or registry.load("dataset", wildcards.dataset).ARCHIVES
-    return [archive.sha256 or archive.md5 for archive in archives]
-
-
 rule download:
     output:
         receipt=SOURCE,
@@ -19,6 +13,6 @@ rule download:
         "../../envs/flexifed.yaml"
     params:
         local=lambda wildcards: STUDY.dataset(wildcards.dataset).local,
-        archives=pinned_archives,
+        archives=archive_digests,
     script:
         "../scripts/download.py"

@@ -2,30 +2,6 @@
 # Leaves: each figure as PNG and SVG.
 # One rule per kind of figure: a figure is a function of one or two files.
 
-FIGURES = f"{RESULTS}/figures"
-CONVERGENCE = f"{FIGURES}/convergence.{{dataset}}.{{family}}.{{protocol}}"
-CLASS_MIX = f"{FIGURES}/class_mix.{{dataset}}.{{protocol}}.seed{{seed}}"
-SHARING = f"{FIGURES}/sharing.{{family}}.{{protocol}}"
-FINAL_NUMBERS = f"{FIGURES}/final_numbers"
-
-
-def plans_of(wildcards):
-    """The plans of a family and protocol, in the study's order of strategies."""
-    cells = [c for c in CELLS if (c.family, c.protocol) == (wildcards.family, wildcards.protocol)]
-    return list(dict.fromkeys(PLAN.format(**vars(cell)) for cell in cells))
-
-
-def all_figures():
-    """Every figure of the study, without its suffix; class mixes for the first seed of each partition."""
-    seeds = {}
-    for cell in CELLS:
-        seeds.setdefault((cell.dataset, cell.protocol), cell.seed)
-    stems = [FINAL_NUMBERS]
-    stems += [CONVERGENCE.format(dataset=d, family=f, protocol=p) for d, f, p in BLOCKS]
-    stems += [SHARING.format(family=f, protocol=p) for f, p in dict.fromkeys((f, p) for _, f, p in BLOCKS)]
-    stems += [CLASS_MIX.format(dataset=d, protocol=p, seed=seed) for (d, p), seed in seeds.items()]
-    return stems
-
 
 rule convergence:
     input:

@@ -3,15 +3,6 @@
 # A stage of its own, so that every family and strategy of a seed is trained on the same partition, byte for byte.
 
 
-def partition_protocol(wildcards):
-    return STUDY.protocol(wildcards.protocol, wildcards.dataset)
-
-
-def partition_code(wildcards):
-    partitioner = partition_protocol(wildcards).partition.partitioner
-    return codedigest.digest("flexifed.partition", f"flexifed.partitioners.{partitioner}")
-
-
 rule partition:
     input:
         card=f"{DATA}/card.json",
@@ -25,9 +16,9 @@ rule partition:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        settings=lambda wildcards: dataclasses.asdict(partition_protocol(wildcards).partition),
-        clients=lambda wildcards: partition_protocol(wildcards).clients,
-        test_set=lambda wildcards: partition_protocol(wildcards).test_set,
-        code=partition_code,
+        settings=lambda wildcards: dataclasses.asdict(protocol_of(wildcards).partition),
+        clients=lambda wildcards: protocol_of(wildcards).clients,
+        test_set=lambda wildcards: protocol_of(wildcards).test_set,
+        code=partitioner_code,
     script:
         "../scripts/partition.py"

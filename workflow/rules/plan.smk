@@ -4,10 +4,6 @@
 # same plan reruns no cell.
 
 
-def plan_protocol(wildcards):
-    return STUDY.protocol(wildcards.protocol)
-
-
 rule plan:
     output:
         PLAN,
@@ -16,8 +12,8 @@ rule plan:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        versions=lambda wildcards: plan_protocol(wildcards).client_versions(),
-        classifier=lambda wildcards: plan_protocol(wildcards).classifier,
+        versions=lambda wildcards: protocol_of(wildcards).client_versions(),
+        classifier=lambda wildcards: protocol_of(wildcards).classifier,
         options=lambda wildcards: STUDY.families.get(wildcards.family, {}),
         code=code("flexifed.planning", "flexifed.strategies.{strategy}", "flexifed.models.{family}"),
     script:

@@ -10,7 +10,7 @@ rule report_page:
     input:
         tables=rules.tables.output,
         runs=f"{RESULTS}/runs.parquet",
-        figures=[f"{stem}.{suffix}" for stem in all_figures() for suffix in ("svg", "png")],
+        figures=[f"{stem}.{suffix}" for stem in figure_stems() for suffix in ("svg", "png")],
     output:
         f"{RESULTS}/report.html",
     log:

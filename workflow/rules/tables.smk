@@ -2,13 +2,6 @@
 # Leaves: Table 1 as CSV, Markdown and LaTeX beside the paper's numbers, and the smaller tables.
 # A stage of its own, because the rule for the final number may change without any training.
 
-TABLES = f"{RESULTS}/tables"
-
-
-def final_rules(wildcards):
-    """What the tables read from the config: which number of a curve counts."""
-    return {name: dataclasses.asdict(STUDY.protocol(name).final) for name in STUDY.protocols}
-
 
 rule tables:
     input:
@@ -23,7 +16,7 @@ rule tables:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        final=final_rules,
+        final=final_rules(),
         code=code("flexifed.tables"),
         reference=[files.digest(path) for path in sorted((PACKAGE / "reference").glob("*.csv"))],
     script:
