@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: help setup quick test check local-cpu table1 schema clean
+.PHONY: help setup quick local-cpu table1 test check generate clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -45,8 +45,8 @@ check: setup ## formatting, lint and types
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 
-schema: setup ## regenerate config/config.schema.json and the tables of config/README.md
-	$(BIN)/python -m flexifed schema
+generate: setup ## rewrite what is generated in config/ and in the README
+	$(BIN)/python -m flexifed generate
 
 clean: ## remove the environment and the results of quick
 	rm -rf $(VENV) results/quick

@@ -1,4 +1,4 @@
-"""Commands that need no Snakemake: `python -m flexifed cell | plan | cells | schema`."""
+"""Commands that need no Snakemake: `python -m flexifed cell | plan | cells | generate`."""
 
 import argparse
 import sys
@@ -37,10 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     cells.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the study (default: %(default)s)")
     cells.set_defaults(run=_cells)
 
-    schema = commands.add_parser(
-        "schema", help="rewrite config/config.schema.json and the key tables of config/README.md"
-    )
-    schema.set_defaults(run=_schema)
+    generate = commands.add_parser("generate", help="rewrite what is generated in config/ and in the README")
+    generate.set_defaults(run=_generate)
     return parser
 
 
@@ -89,10 +87,10 @@ def _cells(arguments: argparse.Namespace) -> None:
         print(f"{'done' if done else '-':5} {cell}")
 
 
-def _schema(arguments: argparse.Namespace) -> None:
-    from flexifed import configdocs
+def _generate(arguments: argparse.Namespace) -> None:
+    from flexifed import generated
 
-    for path in configdocs.write():
+    for path in generated.write():
         print(path)
 
 

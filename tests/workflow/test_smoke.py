@@ -167,10 +167,10 @@ def test_a_wrong_checksum_stops_the_study_and_names_the_file(checkout: Checkout,
     overlay = checkout.configfiles[1].read_text()
     digest = json.loads((checkout.folder / "results/smoke/data/cifar10.source.json").read_text())["files"][0]["sha256"]
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text(overlay.replace(digest, "0" * 64))
+    wrong.write_text(overlay.replace(digest, "f" * 64))
     fresh = Checkout(copy(tmp_path / "fresh"), (checkout.configfiles[0], wrong))
     output = fresh.snakemake("results/smoke/data/cifar10/card.json", check=False)
-    assert "cifar-10-binary.tar.gz" in output and "0" * 64 in output and digest in output
+    assert "cifar-10-binary.tar.gz" in output and "f" * 64 in output and digest in output
     assert not list((fresh.folder / "downloads").rglob("*.gz"))
 
 

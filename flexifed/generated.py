@@ -1,0 +1,128 @@
+"""What is generated and committed: the configuration's JSON schema and key tables, and the numbers in the README.
+
+`python -m flexifed generate` rewrites it; a test fails when it is not up to date.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import TypeAdapter
+
+from flexifed import tables, titles
+from flexifed.config import Study
+from flexifed.files import complete
+from flexifed.protocol import Protocol
+
+ROOT = Path(__file__).parent.parent
+CONFIG = ROOT / "config"
+REFERENCE = ROOT / "results/reference"
+
+
+# The configuration
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a study. Protocols are open here, since a study may override any part of a preset."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Study.model_json_schema()}
+
+
+def _type(node: dict[str, Any]) -> str:
+    if "$ref" in node:
+        return f"*{node['$ref'].split('/')[-1]}*"
+    if "enum" in node:
+        return ", ".join(f"`{value}`" for value in node["enum"])
+    if "anyOf" in node:
+        return " or ".join(_type(option) for option in node["anyOf"] if option.get("type") != "null")
+    if node.get("type") == "array":
+        return f"list of {_type(node['items'])}" if node.get("items") else "list"
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {node[key]:g}" for key, sign in bounds.items() if key in node]
+    return " ".join([node.get("type", "any"), *limits])
+
+
+def _keys(title: str, node: dict[str, Any]) -> str:
+    rows = [f"### {title}", "", node.get("description", "").split("\n")[0], ""]
+    rows += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+    needed = node.get("required", [])
+    for key, value in node["properties"].items():
+        default = "needed" if key in needed else f"`{json.dumps(value['default'])}`" if "default" in value else ""
+        rows.append(f"| `{key}` | {_type(value)} | {default} | {value.get('description', '')} |")
+    return "\n".join([*rows, ""])
+
+
+def config_keys() -> str:
+    """Markdown tables of every key of a study and of a protocol."""
+    parts = []
+    for title, whole in (("Study", Study.model_json_schema()), ("Protocol", TypeAdapter(Protocol).json_schema())):
+        parts.append(_keys(title, whole))
+        parts += [_keys(name, node) for name, node in whole.get("$defs", {}).items() if "properties" in node]
+    return "\n".join(parts).rstrip()
+
+
+# The numbers of the README
+
+
+def _by_strategy(cells: Mapping[tuple[str, str], Mapping[str, str]]) -> str:
+    """A row for each block, a column for each strategy."""
+    head = ["", *(titles.title(strategy) for strategy in titles.STRATEGIES)]
+    rows = [
+        [f"{titles.title(dataset)}, {titles.title(family)}", *(numbers.get(s, "") for s in titles.STRATEGIES)]
+        for (dataset, family), numbers in cells.items()
+    ]
+    lines = [head, ["---", *["---:"] * len(titles.STRATEGIES)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def paper_table() -> str:
+    """The paper's Table 1, mean over the four versions, in percent."""
+    table = pd.read_csv(tables.REFERENCE / "paper_table1.csv")
+    means = table.groupby(["dataset", "family", "strategy"], sort=False)["accuracy_percent"].mean().reset_index()
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in means.to_dict("records"):
+        cells.setdefault((row["dataset"], row["family"]), {})[row["strategy"]] = f"{row['accuracy_percent']:.1f}"
+    return _by_strategy(cells)
+
+
+def reference_table(study: str) -> str:
+    """Table 1 of a reference study, mean over the versions, with its interval over seeds, in percent."""
+    table = tables.read(REFERENCE / study / "tables/table1.csv")
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in table[table["version"] == tables.MEAN].to_dict("records"):
+        half = (row["ci95_high"] - row["ci95_low"]) / 2
+        text = f"{row['mean']:.1f}" + (f" ± {half:.1f}" if half == half else "")
+        cells.setdefault((row["dataset"], row["family"]), {})[row["strategy"]] = text
+    return _by_strategy(cells)
+
+
+# Files
+
+
+def _filled(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
+    """The text with each generated part brought up to date."""
+    for name, make in parts.items():
+        begin, end = f"<!-- generated: {name} -->", f"<!-- end of {name} -->"
+        head, rest = text.split(begin)
+        text = f"{head}{begin}\n\n{make()}\n\n{end}{rest.split(end)[1]}"
+    return text
+
+
+def contents() -> dict[Path, str]:
+    """Every file that is generated, or has generated parts, as it should be."""
+    readmes: dict[Path, dict[str, Callable[[], str]]] = {
+        CONFIG / "README.md": {"keys": config_keys},
+        ROOT / "README.md": {"paper": paper_table, "local-cpu": lambda: reference_table("local-cpu")},
+    }
+    files = {path: _filled(path.read_text(), parts) for path, parts in readmes.items()}
+    return {CONFIG / "config.schema.json": json.dumps(schema(), indent=2) + "\n", **files}
+
+
+def write() -> list[Path]:
+    """Rewrite the generated files; returns their paths."""
+    files = contents()
+    for path, text in files.items():
+        with complete(path) as partial:
+            partial.write_text(text)
+    return list(files)

@@ -1,0 +1,17 @@
+"""What is generated and committed says what the code and the results say."""
+
+from pathlib import Path
+
+import pytest
+
+from flexifed import generated
+
+PATHS = (generated.CONFIG / "config.schema.json", generated.CONFIG / "README.md", generated.ROOT / "README.md")
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(generated.ROOT)))
+def test_generated_files_are_up_to_date(path: Path) -> None:
+    """Run `make generate` when this fails."""
+    contents = generated.contents()
+    assert set(contents) == set(PATHS)
+    assert path.read_text() == contents[path]
