@@ -1,30 +1,45 @@
-"""Commands that need no Snakemake: `python -m flexifed cell | plan | cells | generate`."""
+"""Commands that need no Snakemake: `python -m flexifed cell | job | run | plan | cells | generate`."""
 
 import argparse
+import dataclasses
+import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flexifed import logs, registry
 from flexifed.cell import Cell
 from flexifed.errors import UserError
 from flexifed.protocol import Protocol
 
+if TYPE_CHECKING:
+    from flexifed.single import Run
+
 DEFAULT_CONFIG = Path("config/config.yaml")
+DEVICE = "cpu, cuda, cuda:1 ... (default: a GPU if there is one)"
+FIELDS = tuple(field.name for field in dataclasses.fields(Cell))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m flexifed", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    cell = commands.add_parser("cell", help="run one cell of a study, with everything it needs")
-    cell.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the study (default: %(default)s)")
-    cell.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
-    cell.add_argument("dataset")
-    cell.add_argument("family")
-    cell.add_argument("strategy")
-    cell.add_argument("protocol")
-    cell.add_argument("seed", type=int)
-    cell.set_defaults(run=_cell)
+    for name, text in (
+        ("cell", "run one cell of a study, with everything it needs"),
+        ("job", "print one cell, resolved, as JSON: `run` runs it where a study cannot be read"),
+    ):
+        cell = commands.add_parser(name, help=text)
+        cell.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the study (default: %(default)s)")
+        for field in FIELDS:
+            cell.add_argument(field, type=int if field == "seed" else str)
+        cell.set_defaults(run={"cell": _cell, "job": _job}[name])
+        if name == "cell":
+            cell.add_argument("--device", help=DEVICE)
+
+    run = commands.add_parser("run", help="run a cell that `job` printed; needs no pydantic")
+    run.add_argument("file", type=Path)
+    run.add_argument("--device", help=DEVICE)
+    run.set_defaults(run=_run)
 
     plan = commands.add_parser("plan", help="print which clients average which layer")
     plan.add_argument("family")
@@ -42,21 +57,41 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _cell(arguments: argparse.Namespace) -> None:
-    from flexifed import config, single
-    from flexifed.job import Job
+def _resolved(arguments: argparse.Namespace) -> "Run":
+    from flexifed import config
+    from flexifed.single import Run, Source
 
     study = config.read(arguments.config)
-    fields = ("dataset", "family", "strategy", "protocol", "seed")
-    cell = Cell(**{field: getattr(arguments, field) for field in fields})
+    cell = Cell(**{field: getattr(arguments, field) for field in FIELDS})
+    for field in FIELDS:
+        known = {str(getattr(c, field)) for c in study.cells()}
+        if str(getattr(cell, field)) not in known:
+            raise registry.unknown(f"{field} in {arguments.config}:", str(getattr(cell, field)), known)
     if cell not in study.cells():
-        for field in fields:
-            known = sorted({str(getattr(c, field)) for c in study.cells()})
-            if str(getattr(cell, field)) not in known:
-                raise registry.unknown(f"{field} in {arguments.config}", str(getattr(cell, field)), known)
         raise UserError(f"{cell} is not a cell of {arguments.config}; `python -m flexifed cells` lists them.")
-    job = Job(cell, study.protocol(cell.protocol, cell.dataset), study.families.get(cell.family, {}), study.engine)
-    print(single.run(study, job, arguments.device))
+    settings, archives = study.dataset(cell.dataset), study.archives(cell.dataset)
+    source = Source(settings.local, tuple(archives) if archives else None, settings.options, study.downloads)
+    return Run(study.study, study.job(cell), source)
+
+
+def _cell(arguments: argparse.Namespace) -> None:
+    from flexifed import single
+
+    print(single.run(_resolved(arguments), arguments.device))
+
+
+def _job(arguments: argparse.Namespace) -> None:
+    print(json.dumps(_resolved(arguments).to_json(), indent=2))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from flexifed import files, single
+
+    try:
+        run = single.Run.from_json(files.read_json(arguments.file))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{arguments.file}: not a job that `python -m flexifed job` printed ({error}).") from None
+    print(single.run(run, arguments.device))
 
 
 def _plan(arguments: argparse.Namespace) -> None:

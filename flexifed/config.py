@@ -15,6 +15,7 @@ from flexifed import registry
 from flexifed.archives import Archive
 from flexifed.cell import Cell
 from flexifed.errors import UserError
+from flexifed.job import Job
 from flexifed.protocol import Protocol
 
 PRESETS = Path(__file__).parent / "protocols"
@@ -133,6 +134,10 @@ class Study(Closed):
             return _PROTOCOL.validate_python(values)
         except ValidationError as error:
             raise _readable(error, where) from None
+
+    def job(self, cell: Cell) -> Job:
+        """The cell with all that its training depends on."""
+        return Job(cell, self.protocol(cell.protocol, cell.dataset), self.families.get(cell.family, {}), self.engine)
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

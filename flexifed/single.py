@@ -1,17 +1,59 @@
-"""One cell from nothing to its history, without Snakemake, into the places where the workflow looks."""
+"""One cell from nothing to its history, without Snakemake, into the places where the workflow looks.
 
-import logging
+A `Run` holds all that it takes and can be written as JSON, so that a cell can be resolved where a study is read (which
+needs pydantic) and run on a machine that has PyTorch and little else.
+"""
+
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from flexifed import files, layout, registry
-from flexifed.config import Study
+from flexifed.archives import Archive
+from flexifed.cell import Cell
 from flexifed.job import Job
 from flexifed.progress import rounds
 
-log = logging.getLogger("flexifed")
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a data set comes from, see `flexifed.config.DatasetSettings`; `downloads` is the folder for archives."""
+
+    local: str | None
+    archives: tuple[Archive, ...] | None
+    options: Mapping[str, Any]
+    downloads: str
 
 
-def run(study: Study, job: Job, device: str | None = None) -> Path:
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A cell of a study, resolved, with the source of its data."""
+
+    study: str
+    job: Job
+    source: Source
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "study": self.study,
+            "cell": dataclasses.asdict(self.job.cell),
+            "settings": {**self.job.settings(), "protocol": dataclasses.asdict(self.job.protocol)},
+            "source": dataclasses.asdict(self.source),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Run":
+        """The inverse of `to_json`."""
+        source = dict(values["source"])
+        if source["archives"] is not None:
+            source["archives"] = tuple(Archive(**{**a, "urls": tuple(a["urls"])}) for a in source["archives"])
+        job = Job.from_settings(Cell(**values["cell"]), values["settings"])
+        return cls(values["study"], job, Source(**source))
+
+
+def run(run: Run, device: str | None = None) -> Path:
     """Run what is missing before the cell, then the cell itself, even where it has been run before.
 
     Returns:
@@ -20,16 +62,16 @@ def run(study: Study, job: Job, device: str | None = None) -> Path:
     Raises:
         UserError: as the stages do.
     """
-    root = layout.study_folder(study.study)
-    names = {name: str(value) for name, value in vars(job.cell).items()}
-    prepared, partition_file, plan_file, out = (
-        root / pattern.format(**names) for pattern in (layout.DATA, layout.PARTITION, layout.PLAN, layout.CELL)
+    root, job = layout.study_folder(run.study), run.job
+    receipt, prepared, partition_file, plan_file, out = (
+        root / pattern.format(**vars(job.cell))
+        for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.CELL)
     )
-    _prepare(study, job.cell.dataset, root / layout.SOURCE.format(**names), prepared)
+    _prepare(job.cell.dataset, run.source, receipt, prepared)
     _partition(job, prepared, partition_file)
     _plan(job, plan_file)
 
-    import torch  # only now: the stages above do not need it
+    import torch  # only now: the stages above fail faster without it
 
     from flexifed.federation import run_cell
 
@@ -46,17 +88,21 @@ def run(study: Study, job: Job, device: str | None = None) -> Path:
     return out
 
 
-def _prepare(study: Study, dataset: str, receipt: Path, out: Path) -> None:
+def _prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
     from flexifed.download import download
     from flexifed.prepare import prepare
 
-    settings = study.dataset(dataset)
-    options = registry.keywords("dataset", dataset, "prepare") | settings.options
+    options = registry.keywords("dataset", dataset, "prepare") | dict(source.options)
     if (out / "card.json").exists() and files.read_json(out / "card.json")["options"] == options:
         return
-    local = Path(settings.local) if settings.local else None
-    download(dataset, local=local, archives=study.archives(dataset), downloads=Path(study.downloads), receipt=receipt)
-    prepare(dataset, receipt=receipt, options=settings.options, out=out)
+    download(
+        dataset,
+        local=Path(source.local) if source.local else None,
+        archives=source.archives,
+        downloads=Path(source.downloads),
+        receipt=receipt,
+    )
+    prepare(dataset, receipt=receipt, options=source.options, out=out)
 
 
 def _partition(job: Job, prepared: Path, out: Path) -> None:
@@ -76,8 +122,11 @@ def _partition(job: Job, prepared: Path, out: Path) -> None:
 def _plan(job: Job, out: Path) -> None:
     from flexifed import plan, planning
 
-    versions, classifier = job.protocol.client_versions(), job.protocol.classifier
     made = planning.for_family(
-        job.cell.family, job.cell.strategy, versions=versions, classifier=classifier, options=job.family_options
+        job.cell.family,
+        job.cell.strategy,
+        versions=job.protocol.client_versions(),
+        classifier=job.protocol.classifier,
+        options=job.family_options,
     )
     plan.write(made, out)

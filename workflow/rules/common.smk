@@ -15,7 +15,6 @@ from flexifed import codedigest, files, layout, registry
 from flexifed import config as configuration
 from flexifed.cell import Cell
 from flexifed.errors import UserError
-from flexifed.job import Job
 
 try:
     STUDY = configuration.parse(config)
@@ -80,8 +79,7 @@ def code(*modules):
 def job_of(wildcards):
     """The resolved cell."""
     names = {field.name: wildcards[field.name] for field in dataclasses.fields(Cell)}
-    cell = Cell(**{**names, "seed": int(names["seed"])})
-    return Job(cell, STUDY.protocol(cell.protocol, cell.dataset), STUDY.families.get(cell.family, {}), STUDY.engine)
+    return STUDY.job(Cell(**{**names, "seed": int(names["seed"])}))
 
 
 def protocol_of(wildcards):

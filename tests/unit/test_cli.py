@@ -1,0 +1,80 @@
+"""The commands that need no Snakemake, run as commands."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flexifed import registry
+
+STUDY = {
+    "study": "tiny",
+    "blocks": [{"dataset": "digits", "families": ["vgg"]}],
+    "strategies": ["standalone", "max_common"],
+    "seeds": [0],
+    "protocols": {"tiny": {"preset": "official", "clients": 4, "rounds": 1, "local_epochs": 1}},
+    "families": {"vgg": {"width": 0.0625}},
+}
+CELL = ("digits", "vgg", "max_common", "tiny", "0")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
+    return tmp_path
+
+
+def flexifed(folder: Path, *arguments: str, block: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder; `block` names a package that must not be imported."""
+    program = (
+        f"import sys, runpy; sys.path.insert(0, {str(registry.PACKAGE.parent)!r});"
+        f"sys.modules[{block!r}] = None if {block!r} else sys; sys.argv = ['flexifed', *{list(arguments)!r}];"
+        "runpy.run_module('flexifed', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_a_cell_from_nothing(folder: Path) -> None:
+    done = flexifed(folder, "cell", "--config", "tiny.yaml", *CELL)
+    out = folder / done.stdout.strip()
+    assert (out / "history.parquet").exists()
+    assert json.loads((out / "run.json").read_text())["cell"]["strategy"] == "max_common"
+    assert "round 1/1" in done.stderr
+    listed = flexifed(folder, "cells", "--config", "tiny.yaml").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["-", "done"]
+
+
+def test_a_resolved_cell_runs_without_pydantic_to_the_same_bytes(folder: Path) -> None:
+    (folder / "job.json").write_text(flexifed(folder, "job", "--config", "tiny.yaml", *CELL).stdout)
+    first = folder / flexifed(folder, "run", "job.json", block="pydantic").stdout.strip() / "history.parquet"
+    history = first.read_bytes()
+    second = folder / flexifed(folder, "cell", "--config", "tiny.yaml", *CELL).stdout.strip() / "history.parquet"
+    assert second.read_bytes() == history
+
+
+def test_a_plan_is_printed(folder: Path) -> None:
+    text = flexifed(folder, "plan", "vgg", "max_common").stdout
+    assert "V3 = VGG-16: clients 4-5" in text
+    assert "2-6     conv2 .. conv6" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("plan", "vgg", "max-common"), "unknown strategy 'max-common'. Did you mean 'max_common'?"),
+        (("plan", "vgg", "max_common", "--clients", "6"), "--clients 6: use a multiple of 4"),
+        (("cell", "--config", "tiny.yaml", "digits", "resnet", *CELL[2:]), "unknown family in tiny.yaml: 'resnet'"),
+        (("cells", "--config", "absent.yaml"), "absent.yaml: No such file or directory"),
+        (("run", "tiny.yaml"), "tiny.yaml: not a job that `python -m flexifed job` printed"),
+    ],
+)
+def test_a_mistake_is_an_error_and_not_a_traceback(folder: Path, arguments: tuple[str, ...], expected: str) -> None:
+    done = flexifed(folder, *arguments, code=2)
+    assert done.stderr.startswith("error: ")
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
