@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-CORES ?= all
-SNAKEMAKE = $(BIN)/snakemake --cores $(CORES)
+PROFILE ?= default
+SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/$(PROFILE)
 
 .PHONY: help setup quick local-cpu table1 test check generate clean
 .DEFAULT_GOAL := help
