@@ -8,6 +8,8 @@ rule download:
         receipt=SOURCE,
     log:
         f"{RESULTS}/logs/{layout.DATA}.download.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{layout.DATA}.download.tsv"
     retries: 1
     conda:
         "../../envs/flexifed.yaml"

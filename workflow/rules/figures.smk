@@ -12,6 +12,8 @@ rule convergence:
         svg=f"{CONVERGENCE}.svg",
     log:
         f"{RESULTS}/logs/figures/convergence.{{dataset}}.{{family}}.{{protocol}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/convergence.{{dataset}}.{{family}}.{{protocol}}.tsv"
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -28,6 +30,8 @@ rule final_numbers:
         svg=f"{FINAL_NUMBERS}.svg",
     log:
         f"{RESULTS}/logs/figures/final_numbers.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/final_numbers.tsv"
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -46,6 +50,8 @@ rule class_mix:
         svg=f"{CLASS_MIX}.svg",
     log:
         f"{RESULTS}/logs/figures/class_mix.{{dataset}}.{{protocol}}.seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/class_mix.{{dataset}}.{{protocol}}.seed{{seed}}.tsv"
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -62,6 +68,8 @@ rule sharing:
         svg=f"{SHARING}.svg",
     log:
         f"{RESULTS}/logs/figures/sharing.{{family}}.{{protocol}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/sharing.{{family}}.{{protocol}}.tsv"
     conda:
         "../../envs/flexifed.yaml"
     params:

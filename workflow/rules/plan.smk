@@ -9,6 +9,8 @@ rule plan:
         PLAN,
     log:
         f"{RESULTS}/logs/{layout.PLAN}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{layout.PLAN}.tsv"
     conda:
         "../../envs/flexifed.yaml"
     params:

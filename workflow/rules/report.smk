@@ -15,6 +15,8 @@ rule report_page:
         f"{RESULTS}/report.html",
     log:
         f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report.tsv"
     conda:
         "../../envs/flexifed.yaml"
     params:

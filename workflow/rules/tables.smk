@@ -13,6 +13,8 @@ rule tables:
         more=[f"{TABLES}/{name}.csv" for name in ("phases", "comparisons", "published")],
     log:
         f"{RESULTS}/logs/tables.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tables.tsv"
     conda:
         "../../envs/flexifed.yaml"
     params:
