@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,24 @@ def build_models(job: Job, card: Mapping[str, Any], device: torch.device) -> lis
     if job.protocol.initial_weights == "per_client":
         return [build(version, version, client) for client, version in enumerate(versions)]
     first = {version: build(version, version) for version in dict.fromkeys(versions)}
+    if job.protocol.initial_weights == "common":
+        start_common_layers_equal(list(first.values()))
     return [copy.deepcopy(first[version]) for version in versions]
+
+
+def start_common_layers_equal(fleet: Sequence[torch.nn.Module]) -> None:
+    """Give every model, in place, the weights of the models before it in the layers that they have in common.
+
+    Common is as in the prefix tree: equal signatures from the input on, so earlier models never disagree.
+    """
+    chains = [chain(model) for model in fleet]
+    for i, model in enumerate(fleet):
+        for earlier, layers in zip(fleet[:i], chains, strict=False):
+            theirs, ours = earlier.state_dict(), model.state_dict()
+            pairs = takewhile(lambda pair: pair[0].signature == pair[1].signature, zip(layers, chains[i], strict=False))
+            for a, b in pairs:
+                for their_key, our_key in zip(a.weights + a.normalisation, b.weights + b.normalisation, strict=True):
+                    ours[our_key].copy_(theirs[their_key])
 
 
 def loop(federation: Federation, engine: Engine, progress: Progress) -> History:

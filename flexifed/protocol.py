@@ -98,8 +98,8 @@ class Protocol(Closed):
     """Shuffle the slice anew in every local epoch."""
     optimiser: Optimiser = field(default_factory=Optimiser)
     """Local SGD."""
-    initial_weights: Literal["per_version", "per_client"] = "per_version"
-    """Clients of one version start equal, or each on its own (authors' code); never depends on the strategy."""
+    initial_weights: Literal["per_version", "per_client", "common"] = "per_version"
+    """Equal per version; or per client (authors' code); or equal in all common layers, too (paper, Algorithm 3)."""
     classifier: Literal["same_architecture", "none", "all"] = "same_architecture"
     """Averaging of fully connected layers: as the strategy says, never, or also across versions (paper, Table 3)."""
     normalisation: Literal["averaged", "local"] = "averaged"

@@ -70,6 +70,19 @@ def test_initial_weights_of_clients_of_one_version(tmp_path: Path, setting: str,
     assert states[0]["conv1.weight"].data_ptr() != states[1]["conv1.weight"].data_ptr()
 
 
+def test_common_layers_may_start_equal(tmp_path: Path) -> None:
+    """VGG: conv1 is common to all versions, conv2 to conv6 to V2, V3 and V4, conv7 to V3 and V4."""
+    clients = federations.assemble(tmp_path, federations.job(initial_weights="common")).clients
+    first, *others = (client.model.state_dict() for client in clients)
+    assert all(torch.equal(first["conv1.weight"], state["conv1.weight"]) for state in others)
+    for name in ("conv2.weight", "conv6.weight"):
+        assert torch.equal(others[0][name], others[1][name])
+        assert torch.equal(others[0][name], others[2][name])
+    assert torch.equal(others[1]["conv7.weight"], others[2]["conv7.weight"])
+    assert not torch.equal(others[0]["fc3.weight"], others[1]["fc3.weight"])
+    assert others[1]["conv7.weight"].data_ptr() != others[2]["conv7.weight"].data_ptr()
+
+
 def test_local_training_is_a_plain_loop_of_sgd_steps(tmp_path: Path) -> None:
     """Written out with the update rule of SGD with momentum and weight decay, instead of an optimiser."""
     assembled = federations.assemble(tmp_path, federations.job("standalone"))
