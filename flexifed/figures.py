@@ -128,6 +128,8 @@ def convergence(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
         panel.grid(True)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.tick_params(labelbottom=True)
+    low, high = panels.flat[0].get_ylim()
+    panels.flat[0].set_ylim(max(low, 0), min(high, 100))  # an interval may leave the scale, the axis does not
     for panel in list(panels.flat)[len(versions) :]:
         panel.remove()
     figure.supxlabel(f"communication round\n{band_text(n_seeds)}", fontsize=8)
