@@ -22,7 +22,6 @@ except UserError as error:
     raise WorkflowError(f"The study's configuration has faults:\n{error}") from None
 
 CELLS = STUDY.cells()
-BLOCKS = list(dict.fromkeys((c.dataset, c.family, c.protocol) for c in CELLS))
 PACKAGE = registry.PACKAGE
 
 
