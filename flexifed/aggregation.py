@@ -1,15 +1,23 @@
-"""Carrying a plan out: the clients' states are averaged layer by layer. Pure: nothing is known of training or data."""
+"""Carrying a plan out: the clients' states are averaged. Pure: nothing is known of training or data.
+
+`averages` goes layer by layer and says what is meant; `average_in_place` does the same, to the bit, on whole vectors.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from flexifed.layers import Chain, Layer
 from flexifed.plan import Plan
+from flexifed.weights import Weights
 
 BYTES = 4
 """Of one transferred value: float32."""
+
+CHUNK = {"cpu": 1 << 16, "cuda": 1 << 24}
+"""Values averaged at a time: on a CPU what stays in its cache (256 KB), on a GPU what keeps it busy (64 MB)."""
 
 
 def averages(
@@ -65,6 +73,72 @@ def _mean(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         total += weight
         mean.lerp_(tensor.detach().to(mean.dtype), weight / total)
     return mean
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A run of values that the same clients average.
+
+    Attributes:
+        clients: ascending.
+        starts: where it begins in each client's vector.
+        length: values in it.
+    """
+
+    clients: tuple[int, ...]
+    starts: tuple[int, ...]
+    length: int
+
+
+def pieces(plan: Plan, weights: Sequence[Weights], normalisation: str) -> list[Piece]:
+    """What a plan averages, as runs that are as long as possible: layers that follow each other become one.
+
+    The number of pieces depends on the versions and not on the number of clients.
+    """
+    assert normalisation in ("averaged", "local"), normalisation
+    found: list[Piece] = []
+    open_ends: dict[tuple[int, ...], int] = {}  # clients -> their last piece, as long as nothing lies in between
+    for group in plan.groups:
+        spans = [weights[c].layout.spans[d - 1] for c, d in zip(group.clients, group.depths, strict=True)]
+        first = spans[0]
+        length = (first.stop if normalisation == "averaged" else first.normalisation) - first.start
+        piece = Piece(group.clients, tuple(span.start for span in spans), length)
+        last = open_ends.get(group.clients)
+        if last is not None and all(
+            start + found[last].length == next_start
+            for start, next_start in zip(found[last].starts, piece.starts, strict=True)
+        ):
+            found[last] = Piece(piece.clients, found[last].starts, found[last].length + length)
+        else:
+            open_ends[group.clients] = len(found)
+            found.append(piece)
+    return found
+
+
+def average_in_place(
+    plan: Plan, weights: Sequence[Weights], shares: Sequence[float] | None = None, normalisation: str = "averaged"
+) -> None:
+    """Replace what the plan averages by its mean in every client's vector.
+
+    Needs memory for one chunk (`CHUNK`), reads and writes every averaged value once, and so is linear in the clients.
+    Gives the same bits as `averages`: every mean is accumulated in the order of the clients.
+
+    Args:
+        plan: a checked plan.
+        weights: of each client, all on one device.
+        shares: positive weight of each client's values, or None, as in `averages`.
+        normalisation: "averaged" or "local", as in `averages`.
+    """
+    for piece in pieces(plan, weights, normalisation):
+        factors = [1.0 if shares is None else shares[client] for client in piece.clients]
+        runs = [
+            weights[client].values[start : start + piece.length].split(CHUNK[weights[client].values.device.type])
+            for client, start in zip(piece.clients, piece.starts, strict=True)
+        ]
+        for chunks in zip(*runs, strict=True):
+            mean = _mean(chunks, factors)
+            for chunk in chunks:
+                chunk.copy_(mean)
 
 
 def apply(

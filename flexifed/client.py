@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from flexifed import rng
 from flexifed.layers import Layer
 from flexifed.protocol import Protocol
 from flexifed.transforms import Transform
+from flexifed.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Client:
-    """A client: its model and the samples it holds.
+    """A client: the numbers of its model and the samples it holds.
 
     Attributes:
         id: 0 .. clients - 1.
@@ -41,8 +42,8 @@ class Client:
 
     id: int
     version: str
-    model: nn.Module
     chain: tuple[Layer, ...]
+    weights: Weights
     train: np.ndarray[Any, np.dtype[np.int64]]
     test: np.ndarray[Any, np.dtype[np.int64]]
 

@@ -55,6 +55,7 @@ RUNS = pa.schema(
         ("classifier", pa.string()),
         ("normalisation", pa.string()),
         ("engine", pa.string()),
+        ("precision", pa.string()),
         ("verified", pa.bool_()),
         ("source_how", pa.string()),
         ("classes", pa.int32()),
@@ -132,6 +133,7 @@ def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
         "classifier": protocol["classifier"],
         "normalisation": protocol["normalisation"],
         "engine": run["settings"]["engine"],
+        "precision": run["settings"].get("precision", "float32"),  # older records know no other
         "verified": data["source"]["verified"],
         "source_how": data["source"]["how"],
         "classes": len(data["classes"]),

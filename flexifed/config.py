@@ -21,6 +21,10 @@ from flexifed.protocol import Protocol
 PRESETS = Path(__file__).parent / "protocols"
 _PROTOCOL = TypeAdapter(Protocol)
 
+AUTO = "auto"
+FASTEST = "fast"
+"""What `engine: auto` stands for: the fastest in every family and on every device measured (docs/speed.md)."""
+
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -90,8 +94,10 @@ class Study(Closed):
     """Settings by data set."""
     families: dict[str, dict[str, int | float | str | bool]] = {}
     """Options of each family's `build` function, e.g. `vgg: {width: 0.25}`."""
-    engine: str = "serial"
-    """A file of `flexifed/engines/`: how a cell's clients are trained."""
+    engine: str = AUTO
+    """How a cell's clients are trained: a file of `flexifed/engines/`, or `auto` for the fastest."""
+    precision: str = "float32"
+    """How exact training computes: `float32`, `tf32` or `bfloat16`, see `flexifed/precision.py`."""
 
     def cells(self) -> list[Cell]:
         """Every cell of the grid, in the order of the config, without repetitions."""
@@ -137,7 +143,13 @@ class Study(Closed):
 
     def job(self, cell: Cell) -> Job:
         """The cell with all that its training depends on."""
-        return Job(cell, self.protocol(cell.protocol, cell.dataset), self.families.get(cell.family, {}), self.engine)
+        return Job(
+            cell=cell,
+            protocol=self.protocol(cell.protocol, cell.dataset),
+            family_options=self.families.get(cell.family, {}),
+            engine=FASTEST if self.engine == AUTO else self.engine,
+            precision=self.precision,
+        )
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,6 +241,16 @@ def _check_protocol(protocol: Protocol, family: str) -> None:
         registry.check_options("partitioner", protocol.partition.partitioner, "partition", protocol.partition.options)
 
 
+def _check_engine(study: Study) -> None:
+    names = registry.names("engine")
+    if study.engine not in (AUTO, *names):
+        raise UserError(f"engine: {registry.unknown('engine', study.engine, (AUTO, *names))}")
+    engine = FASTEST if study.engine == AUTO else study.engine
+    offered = registry.constant("engine", engine, "PRECISIONS")
+    if study.precision not in offered:
+        raise UserError(f"precision: {registry.unknown(f'precision of engine {engine!r}', study.precision, offered)}")
+
+
 def parse(values: Mapping[str, Any]) -> Study:
     """Check a study's configuration as a whole.
 
@@ -240,7 +262,7 @@ def parse(values: Mapping[str, Any]) -> Study:
     except ValidationError as error:
         raise _readable(error) from None
     _check_names("strategy", study.strategies, "strategies")
-    _check_names("engine", [study.engine], "engine")
+    _check_engine(study)
     _check_names("dataset", study.datasets, "datasets")
     _check_names("family", study.families, "families")
     for index, block in enumerate(study.blocks):

@@ -1,6 +1,5 @@
 """The round loop: local training, evaluation, aggregation, evaluation. One call is one cell of the study's grid."""
 
-import copy
 import dataclasses
 import hashlib
 import math
@@ -13,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from flexifed import aggregation, files, models, partition, plan, provenance, registry, rng, samples
+from flexifed import aggregation, files, models, partition, plan, precision, provenance, registry, rng, samples, weights
 from flexifed.client import Client, Samples
 from flexifed.engines import Engine, Evaluation, Federation
 from flexifed.errors import UserError
@@ -52,8 +52,9 @@ def run_cell(
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     federation = assemble(job, prepared, partition_file, plan_file, device)
     initial = weights_digest(federation.clients)
-    engine: Engine = registry.load("engine", job.engine).create(federation)
-    history = loop(federation, engine, progress)
+    with precision.applied(job.precision):
+        engine: Engine = registry.load("engine", job.engine).create(federation)
+        history = loop(federation, engine, progress)
     history.write(out / "history.parquet")
     record = {
         "cell": dataclasses.asdict(job.cell),
@@ -71,7 +72,7 @@ def run_cell(
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - clock, 1),
         "bytes_per_round": _bytes_per_round(federation),
-        "parameters": {client.version: _n_parameters(client) for client in federation.clients},
+        "parameters": {version: _n_parameters(model) for version, model in federation.models.items()},
     }
     files.write_json(out / "run.json", record)
 
@@ -80,15 +81,21 @@ def assemble(job: Job, prepared: Path, partition_file: Path, plan_file: Path, de
     """Load data, partition and plan, and build the clients with their initial weights."""
     card = samples.read_card(prepared)
     held = partition.read(partition_file)
-    fleet = build_models(job, card, device)
+    fleet = build_models(job, card)
+    versions = job.protocol.client_versions()
+    chains = {version: chain(model) for version, model in fleet.items()}
+    layouts = {version: weights.layout(model, chains[version]) for version, model in fleet.items()}
+    states = weights.allocate([layouts[version] for version in versions], device)
     clients = [
-        Client(i, version, model, chain(model), held[i].train, held[i].test)
-        for i, (version, model) in enumerate(zip(job.protocol.client_versions(), fleet, strict=True))
+        Client(i, version, chains[version], state, held[i].train, held[i].test)
+        for i, (version, state) in enumerate(zip(versions, states, strict=True))
     ]
+    initialise(clients, fleet, job, card)
     the_plan = plan.read(plan_file)
     plan.check(the_plan, [client.chain for client in clients])
     return Federation(
         clients=clients,
+        models={version: model.to(device) for version, model in fleet.items()},
         train=_on_device(samples.read(prepared, "train"), device),
         test=_on_device(samples.read(prepared, "test"), device),
         transform=registry.load("dataset", job.cell.dataset).TRANSFORM,
@@ -96,28 +103,34 @@ def assemble(job: Job, prepared: Path, partition_file: Path, plan_file: Path, de
         protocol=job.protocol,
         seed=job.cell.seed,
         device=device,
+        precision=job.precision,
     )
 
 
-def build_models(job: Job, card: Mapping[str, Any], device: torch.device) -> list[torch.nn.Module]:
-    """One model per client; its initial weights depend on the seed and the version (or client), not on the strategy."""
-
-    def build(version: str, *name: str | int) -> torch.nn.Module:
-        generator = rng.torch_stream(job.cell.seed, "initial", job.cell.family, *name)
-        shape, classes = tuple(card["shape"]), len(card["classes"])
-        model = models.build(job.cell.family, version, shape, classes, job.family_options, generator)
-        return model.to(device)
-
-    versions = job.protocol.client_versions()
-    if job.protocol.initial_weights == "per_client":
-        return [build(version, version, client) for client, version in enumerate(versions)]
-    first = {version: build(version, version) for version in dict.fromkeys(versions)}
+def build_models(job: Job, card: Mapping[str, Any]) -> dict[str, nn.Module]:
+    """One model per version on the CPU, whose values depend on the seed and the version, not on the strategy."""
+    versions = dict.fromkeys(job.protocol.client_versions())
+    fleet = {version: _build(job, card, version, version) for version in versions}
     if job.protocol.initial_weights == "common":
-        start_common_layers_equal(list(first.values()))
-    return [copy.deepcopy(first[version]) for version in versions]
+        start_common_layers_equal(list(fleet.values()))
+    return fleet
 
 
-def start_common_layers_equal(fleet: Sequence[torch.nn.Module]) -> None:
+def _build(job: Job, card: Mapping[str, Any], version: str, *stream: str | int) -> nn.Module:
+    generator = rng.torch_stream(job.cell.seed, "initial", job.cell.family, *stream)
+    shape, classes = tuple(card["shape"]), len(card["classes"])
+    return models.build(job.cell.family, version, shape, classes, job.family_options, generator)
+
+
+def initialise(clients: Sequence[Client], fleet: Mapping[str, nn.Module], job: Job, card: Mapping[str, Any]) -> None:
+    """Give every client its initial weights: those of its version's model, or its own (`per_client`)."""
+    own = job.protocol.initial_weights == "per_client"
+    for client in clients:
+        v = client.version
+        client.weights.read(_build(job, card, v, v, client.id) if own else fleet[v])
+
+
+def start_common_layers_equal(fleet: Sequence[nn.Module]) -> None:
     """Give every model, in place, the weights of the models before it in the layers that they have in common.
 
     Common is as in the prefix tree: equal signatures from the input on, so earlier models never disagree.
@@ -179,20 +192,20 @@ def _on_device(split: samples.Split, device: torch.device) -> Samples:
 
 
 def weights_digest(clients: Sequence[Client]) -> str:
-    """SHA-256 over every tensor of every client's model."""
+    """SHA-256 over every client's tensors in the order of its model."""
     total = hashlib.sha256()
     for client in clients:
-        for tensor in client.model.state_dict().values():
+        for tensor in client.weights.state().values():
             total.update(tensor.cpu().numpy().tobytes())
     return total.hexdigest()
 
 
-def _n_parameters(client: Client) -> int:
-    return sum(p.numel() for p in client.model.parameters() if p.requires_grad)
+def _n_parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def _bytes_per_round(federation: Federation) -> list[dict[str, Any]]:
-    states = [client.model.state_dict() for client in federation.clients]
+    states = [client.weights.state() for client in federation.clients]
     chains = [client.chain for client in federation.clients]
     sent = aggregation.bytes_per_round(federation.plan, chains, states, federation.protocol.normalisation)
     return [

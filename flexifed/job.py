@@ -17,18 +17,24 @@ class Job:
     protocol: Protocol
     family_options: Mapping[str, Any]
     engine: str
+    precision: str = "float32"
 
     def settings(self) -> dict[str, Any]:
         """The settings that training depends on, ready for JSON. The rule for the final number is not one of them."""
         protocol = dataclasses.asdict(self.protocol)
         del protocol["final"]
-        return {"protocol": protocol, "family_options": dict(self.family_options), "engine": self.engine}
+        return {
+            "protocol": protocol,
+            "family_options": dict(self.family_options),
+            "engine": self.engine,
+            "precision": self.precision,
+        }
 
     @classmethod
     def from_settings(cls, cell: Cell, settings: Mapping[str, Any]) -> "Job":
         """The inverse of `settings`."""
         protocol = from_dict(Protocol, settings["protocol"])
-        return cls(cell, protocol, settings["family_options"], settings["engine"])
+        return cls(cell, protocol, settings["family_options"], settings["engine"], settings["precision"])
 
     def code(self) -> str:
         """Digest of the code the training depends on: the core, its engine, its family and its data set."""

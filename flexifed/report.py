@@ -228,7 +228,7 @@ def _provenance_grid(runs: pd.DataFrame) -> Grid:
             run["code"][:12],
             run["device"],
             str(run["torch"]),
-            run["engine"],
+            f"{run['engine']}, {run['precision']}",
             run["family_options"],
             str(run["rounds"]),
             f"{run['seconds']:,.0f}",

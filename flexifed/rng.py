@@ -26,5 +26,10 @@ def torch_stream(seed: int, purpose: str, *parts: str | int, device: "torch.devi
     import torch
 
     generator = torch.Generator(device=device)
-    generator.manual_seed(int.from_bytes(_key(seed, purpose, parts)[:8], "little") >> 1)
+    generator.manual_seed(torch_seed(seed, purpose, *parts))
     return generator
+
+
+def torch_seed(seed: int, purpose: str, *parts: str | int) -> int:
+    """What `torch_stream` seeds its generator with, for a generator that exists already."""
+    return int.from_bytes(_key(seed, purpose, parts)[:8], "little") >> 1

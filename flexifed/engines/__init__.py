@@ -1,13 +1,16 @@
 """How a federation's clients are trained: the seam between the round loop and the machine.
 
-An engine is a file of this folder with a function ``create(federation: Federation) -> Engine``. Every engine takes its
-batches and random choices from `flexifed.client.batches`, so engines differ in speed and rounding and in nothing else.
+An engine is a file of this folder with a function ``create(federation: Federation) -> Engine`` and a constant
+`PRECISIONS`, the precisions it offers (see `flexifed.precision`). Every engine takes its batches and random choices
+from `flexifed.client.batches`, so engines differ in speed and rounding and in nothing else.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol as Interface
 
 import torch
+from torch import nn
 
 from flexifed.client import Client, Samples
 from flexifed.plan import Plan
@@ -17,9 +20,15 @@ from flexifed.transforms import Transform
 
 @dataclass(frozen=True)
 class Federation:
-    """All that training needs; an engine may change the clients' models and nothing else."""
+    """All that training needs; an engine may change the clients' weights and nothing else.
+
+    Attributes:
+        models: one for each version; which client's numbers it holds is up to the engine.
+        precision: one of the engine's `PRECISIONS`.
+    """
 
     clients: list[Client]
+    models: Mapping[str, nn.Module]
     train: Samples
     test: Samples
     transform: Transform
@@ -27,6 +36,7 @@ class Federation:
     protocol: Protocol
     seed: int
     device: torch.device
+    precision: str
 
 
 @dataclass(frozen=True)

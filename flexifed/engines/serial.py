@@ -14,6 +14,8 @@ from flexifed.client import Client, batches
 from flexifed.engines import Evaluation, Federation
 from flexifed.models import set_generator
 
+PRECISIONS = ("float32",)
+
 EVALUATION_BATCH = 500
 """Samples per forward pass in `eval()`, where the batch size does not change the result."""
 
@@ -25,7 +27,7 @@ def create(federation: Federation) -> "Serial":
 
 @dataclass(frozen=True)
 class Serial:
-    """Plain loops over clients and batches; the clients' models are changed in place."""
+    """Plain loops over clients and batches; the clients' weights are changed in place."""
 
     federation: Federation
 
@@ -33,23 +35,30 @@ class Serial:
         """See `Engine.train`."""
         return [self._train(client, round_number) for client in self.federation.clients]
 
+    def _model(self, client: Client) -> nn.Module:
+        """The model of the client's version, with this client's weights until the next call for the version."""
+        model = self.federation.models[client.version]
+        client.weights.put_into(model)
+        return model
+
     def _train(self, client: Client, round_number: int) -> float:
         f, protocol = self.federation, self.federation.protocol
+        model = self._model(client)
         settings = protocol.optimiser
         optimiser = torch.optim.SGD(  # new in each round, as in the authors' script
-            client.model.parameters(),
+            model.parameters(),
             lr=settings.learning_rate,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
-        client.model.train()
-        set_generator(client.model, rng.torch_stream(f.seed, "dropout", client.id, round_number, device=f.device))
+        model.train()
+        set_generator(model, rng.torch_stream(f.seed, "dropout", client.id, round_number, device=f.device))
         total = torch.zeros((), device=f.device)
         n_samples = 0
         for batch in batches(client, f.transform, protocol, f.seed, round_number):
             indices = batch.indices.to(f.device)
             draws = {name: values.to(f.device) for name, values in batch.draws.items()}
-            logits = client.model(f.transform.train(f.train.inputs[indices], draws))
+            logits = model(f.transform.train(f.train.inputs[indices], draws))
             loss = functional.cross_entropy(logits, f.train.labels[indices])
             optimiser.zero_grad()
             loss.backward()
@@ -61,7 +70,7 @@ class Serial:
     def aggregate(self) -> None:
         """See `Engine.aggregate`. Groups do not overlap, so each mean is written back before the next is formed."""
         f = self.federation
-        states = [client.model.state_dict() for client in f.clients]  # references to the parameters, no copies
+        states = [client.weights.state() for client in f.clients]  # views, no copies
         chains = [client.chain for client in f.clients]
         weights = [len(client.train) for client in f.clients] if f.protocol.averaging == "samples" else None
         for means in aggregation.averages(f.plan, chains, states, weights, f.protocol.normalisation):
@@ -75,34 +84,30 @@ class Serial:
         return [self._evaluate(client, round_number, train_mode) for client in self.federation.clients]
 
     def _evaluate(self, client: Client, round_number: int, train_mode: bool) -> Evaluation:
-        client.model.eval()
-        correct, loss = self._test(client, EVALUATION_BATCH)
-        return Evaluation(correct, loss, self._train_mode_accuracy(client, round_number) if train_mode else None)
+        model = self._model(client)
+        model.eval()
+        correct, loss = self._test(model, client, EVALUATION_BATCH)
+        return Evaluation(correct, loss, self._train_mode_accuracy(model, client, round_number) if train_mode else None)
 
-    def _train_mode_accuracy(self, client: Client, round_number: int) -> float:
+    def _train_mode_accuracy(self, model: nn.Module, client: Client, round_number: int) -> float:
         """Accuracy with batch statistics and dropout; the running statistics are put back afterwards."""
         f = self.federation
-        buffers = {name: buffer.clone() for name, buffer in client.model.named_buffers()}
-        client.model.train()
-        set_generator(client.model, rng.torch_stream(f.seed, "evaluate", client.id, round_number, device=f.device))
-        accuracy, _ = self._test(client, f.protocol.batch_size)
-        for name, buffer in client.model.named_buffers():
+        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        model.train()
+        set_generator(model, rng.torch_stream(f.seed, "evaluate", client.id, round_number, device=f.device))
+        accuracy, _ = self._test(model, client, f.protocol.batch_size)
+        for name, buffer in model.named_buffers():
             buffer.copy_(buffers[name])
         return accuracy
 
-    def _test(self, client: Client, batch_size: int) -> tuple[float, float]:
-        """Accuracy (0 .. 1) and mean loss of a client's model, in the mode it is in."""
+    def _test(self, model: nn.Module, client: Client, batch_size: int) -> tuple[float, float]:
+        """Accuracy (0 .. 1) and mean loss of a model on a client's test samples, in the mode it is in."""
         f = self.federation
         correct = torch.zeros((), dtype=torch.int64, device=f.device)
         loss = torch.zeros((), device=f.device)
         for indices in torch.from_numpy(client.test).to(f.device).split(batch_size):
             labels = f.test.labels[indices]
-            logits = _logits(client.model, f.transform.test(f.test.inputs[indices]))
+            logits: Tensor = model(f.transform.test(f.test.inputs[indices]))
             correct += (logits.argmax(dim=1) == labels).sum()
             loss += functional.cross_entropy(logits, labels, reduction="sum")
         return correct.item() / len(client.test), loss.item() / len(client.test)
-
-
-def _logits(model: nn.Module, inputs: Tensor) -> Tensor:
-    logits: Tensor = model(inputs)
-    return logits

@@ -54,7 +54,12 @@ def write_cell(
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "history.parquet")
     run = {
         "cell": asdict(cell),
-        "settings": {"protocol": asdict(PROTOCOL), "family_options": {"width": width}, "engine": "serial"},
+        "settings": {
+            "protocol": asdict(PROTOCOL),
+            "family_options": {"width": width},
+            "engine": "serial",
+            "precision": "float32",
+        },
         "data": {
             "classes": ["a", "b"],
             "n_train": 100,

@@ -112,7 +112,8 @@ def test_another_partitioner_does_not_inherit_the_presets_options() -> None:
             {"widht": 0.5},
             ["families.vgg: unknown option of family 'vgg' 'widht'. Did you mean 'width'?"],
         ),
-        ("engine", "serail", ["engine: unknown engine 'serail'. Did you mean 'serial'?"]),
+        ("engine", "serail", ["engine: unknown engine 'serail'. Did you mean 'serial'?", "auto, fast, serial"]),
+        ("precision", "bf16", ["precision: unknown precision of engine 'fast' 'bf16'. Did you mean 'bfloat16'?"]),
         ("stduy", "x", ["stduy: unknown key 'stduy'. Did you mean 'study'?"]),
     ],
 )

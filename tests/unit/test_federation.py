@@ -8,16 +8,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from flexifed import federation, registry, rng
-from flexifed.client import batches
-from flexifed.engines import serial
+from flexifed.client import Client, batches
+from flexifed.engines import Federation, serial
 from flexifed.errors import UserError
 from flexifed.models import set_generator
 from tests.unit import federations
 
 GOLDEN = Path(__file__).parents[1] / "golden/loss"
+
+
+def weights_in(assembled: Federation, client: Client) -> nn.Module:
+    """The client's model."""
+    model = assembled.models[client.version]
+    client.weights.put_into(model)
+    return model
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -64,7 +72,7 @@ def test_all_strategies_of_a_seed_start_from_the_same_weights(tmp_path: Path) ->
 @pytest.mark.parametrize(("setting", "equal"), [("per_version", True), ("per_client", False)])
 def test_initial_weights_of_clients_of_one_version(tmp_path: Path, setting: str, equal: bool) -> None:
     clients = federations.assemble(tmp_path, federations.job(clients=8, initial_weights=setting)).clients
-    states = [client.model.state_dict() for client in clients[:2]]
+    states = [client.weights.state() for client in clients[:2]]
     assert clients[0].version == clients[1].version
     assert torch.equal(states[0]["conv1.weight"], states[1]["conv1.weight"]) == equal
     assert states[0]["conv1.weight"].data_ptr() != states[1]["conv1.weight"].data_ptr()
@@ -73,7 +81,7 @@ def test_initial_weights_of_clients_of_one_version(tmp_path: Path, setting: str,
 def test_common_layers_may_start_equal(tmp_path: Path) -> None:
     """VGG: conv1 is common to all versions, conv2 to conv6 to V2, V3 and V4, conv7 to V3 and V4."""
     clients = federations.assemble(tmp_path, federations.job(initial_weights="common")).clients
-    first, *others = (client.model.state_dict() for client in clients)
+    first, *others = (client.weights.state() for client in clients)
     assert all(torch.equal(first["conv1.weight"], state["conv1.weight"]) for state in others)
     for name in ("conv2.weight", "conv6.weight"):
         assert torch.equal(others[0][name], others[1][name])
@@ -87,7 +95,7 @@ def test_local_training_is_a_plain_loop_of_sgd_steps(tmp_path: Path) -> None:
     """Written out with the update rule of SGD with momentum and weight decay, instead of an optimiser."""
     assembled = federations.assemble(tmp_path, federations.job("standalone"))
     client, protocol = assembled.clients[2], assembled.protocol
-    model = copy.deepcopy(client.model).train()
+    model = copy.deepcopy(weights_in(assembled, client)).train()
     set_generator(model, rng.torch_stream(0, "dropout", 2, 1))
     velocity = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     for batch in batches(client, assembled.transform, protocol, 0, 1):
@@ -99,7 +107,7 @@ def test_local_training_is_a_plain_loop_of_sgd_steps(tmp_path: Path) -> None:
                 velocity[name] = 0.9 * velocity[name] + gradient + 5e-4 * parameter
                 parameter -= 0.01 * velocity[name]
     serial.create(assembled).train(1)
-    for name, parameter in client.model.named_parameters():
+    for name, parameter in weights_in(assembled, client).named_parameters():
         torch.testing.assert_close(parameter, dict(model.named_parameters())[name], rtol=1e-5, atol=1e-7)
 
 
@@ -112,7 +120,7 @@ def test_evaluation_counts_right_answers_and_changes_nothing(tmp_path: Path) -> 
     assert federation.weights_digest(assembled.clients) == before
     for client, evaluation in zip(assembled.clients, evaluations, strict=True):
         inputs = assembled.transform.test(assembled.test.inputs[torch.from_numpy(client.test)])
-        answers = client.model.eval()(inputs).argmax(1).numpy()
+        answers = weights_in(assembled, client).eval()(inputs).argmax(1).numpy()
         labels = assembled.test.labels.numpy()[client.test]
         assert evaluation.accuracy == sum(a == b for a, b in zip(answers, labels, strict=True)) / len(labels)
 
@@ -121,11 +129,11 @@ def test_aggregated_clients_of_a_group_hold_equal_layers(tmp_path: Path) -> None
     assembled = federations.assemble(tmp_path, federations.job("basic_common"))
     engine = serial.create(assembled)
     engine.train(1)
-    conv1 = [client.model.state_dict()["conv1.weight"].clone() for client in assembled.clients]
+    conv1 = [client.weights.state()["conv1.weight"].clone() for client in assembled.clients]
     engine.aggregate()
     for client in assembled.clients:
-        torch.testing.assert_close(client.model.state_dict()["conv1.weight"], sum(conv1) / 4)
-    conv2 = {client.model.state_dict()["conv2.weight"].sum().item() for client in assembled.clients}
+        torch.testing.assert_close(client.weights.state()["conv1.weight"], sum(conv1) / 4)
+    conv2 = {client.weights.state()["conv2.weight"].sum().item() for client in assembled.clients}
     assert len(conv2) == 4
 
 

@@ -137,7 +137,7 @@ def test_a_tidied_strategy_with_the_same_plan_reruns_no_cell(checkout: Checkout)
 
 
 def test_a_change_of_the_core_reruns_every_cell(checkout: Checkout) -> None:
-    checkout.edit("flexifed/engines/serial.py", "EVALUATION_BATCH = 500", "EVALUATION_BATCH = 400")
+    checkout.edit("flexifed/engines/_workspace.py", "EVALUATION_BATCH = 500", "EVALUATION_BATCH = 400")
     assert trained(checkout.planned()) == set(cells_of(checkout))
 
 

@@ -1,0 +1,94 @@
+"""Work that is run as it is, or on a GPU recorded once and played back: one launch for a step of SGD, not hundreds."""
+
+import logging
+from collections.abc import Callable
+from typing import Protocol as Interface
+
+import torch
+from torch import Tensor
+
+WARM_UP = 3
+"""Runs before recording: libraries choose their kernels, the optimiser makes its state (PyTorch's own advice)."""
+
+LOG = logging.getLogger(__name__)
+
+Function = Callable[..., None]
+Shapes = tuple[torch.Size, ...]
+
+
+class Work(Interface):
+    """A function of tensors that leaves its results in tensors that it knows."""
+
+    def prepare(self, *arguments: Tensor) -> None:
+        """Get ready for arguments of these shapes. May run the function, and so change whatever it changes."""
+        ...
+
+    def __call__(self, *arguments: Tensor) -> None:
+        """Run the function on arguments of prepared shapes."""
+        ...
+
+
+def work(function: Function, generator: torch.Generator) -> Work:
+    """Wrap a function for the device of its generator, the only one that it may draw from.
+
+    On a GPU the function must not wait for the device, and depend on nothing but the values behind the same addresses.
+    """
+    return Recorded(function, generator) if generator.device.type == "cuda" else Direct(function)
+
+
+class Direct:
+    """The function as it is."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+
+    def prepare(self, *arguments: Tensor) -> None:
+        """See `Work`."""
+
+    def __call__(self, *arguments: Tensor) -> None:
+        """See `Work`."""
+        self.function(*arguments)
+
+
+class Recorded:
+    """The function as CUDA graphs, one for each combination of shapes, on the stream that is current."""
+
+    def __init__(self, function: Function, generator: torch.Generator) -> None:
+        self.function = function
+        self.generator = generator
+        self.pool = torch.cuda.graph_pool_handle()  # one for all: they never run at the same time
+        self.graphs: dict[Shapes, tuple[torch.cuda.CUDAGraph, list[Tensor]]] = {}
+        self.refused: set[Shapes] = set()
+
+    def prepare(self, *arguments: Tensor) -> None:
+        """See `Work`. What cannot be recorded is said once and run as it is."""
+        shapes = _shapes(arguments)
+        if shapes in self.graphs or shapes in self.refused:
+            return
+        inputs = [argument.clone() for argument in arguments]
+        for _ in range(WARM_UP):
+            self.function(*inputs)
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(self.generator)
+        try:
+            with torch.cuda.graph(graph, pool=self.pool, stream=torch.cuda.current_stream()):
+                self.function(*inputs)
+        except RuntimeError as error:
+            LOG.warning("not recorded as a CUDA graph, so slower than it could be: %s", error)
+            self.refused.add(shapes)
+        else:
+            self.graphs[shapes] = graph, inputs
+
+    def __call__(self, *arguments: Tensor) -> None:
+        """See `Work`."""
+        if _shapes(arguments) in self.refused:
+            self.function(*arguments)
+            return
+        graph, inputs = self.graphs[_shapes(arguments)]
+        for held, given in zip(inputs, arguments, strict=True):
+            held.copy_(given, non_blocking=True)
+        graph.replay()
+
+
+def _shapes(arguments: tuple[Tensor, ...]) -> Shapes:
+    return tuple(argument.shape for argument in arguments)

@@ -1,0 +1,159 @@
+"""Where the clients of one version are trained and tested, one after the other, on one device.
+
+Everything that costs time to set up is set up once for all of them: the model in the layout that suits the device, the
+optimiser with its buffers, on a GPU the recorded steps. Nothing here waits for the device; results stay in tensors.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from flexifed import rng
+from flexifed.client import Batch, Client, batches
+from flexifed.engines import Federation
+from flexifed.engines._channels_last import channels_last
+from flexifed.engines._recording import Work, work
+from flexifed.models import set_generator
+from flexifed.precision import autocast
+from flexifed.weights import Weights
+
+EVALUATION_BATCH = 500
+"""Samples per forward pass in `eval()`, where the batch size does not change the result."""
+
+
+class Workspace:
+    """One model for all clients of a version."""
+
+    def __init__(self, federation: Federation, client: Client) -> None:
+        """Set up for the version of `client`."""
+        self.federation = f = federation
+        self.model = channels_last(f.models[client.version])
+        self.stream = torch.cuda.Stream(f.device) if f.device.type == "cuda" else None
+        # On a GPU the model keeps its numbers, which recorded steps find at their address, and clients take turns in
+        # them. On a CPU it looks into the vector of the client whose turn it is.
+        self.numbers: Weights | None = None
+        if self.stream:
+            layout = client.weights.layout
+            values = torch.zeros(layout.size, device=f.device)
+            self.numbers = Weights(layout, values, torch.zeros_like(client.weights.counters, device=f.device))
+            self.numbers.put_into(self.model)
+        self.generator = torch.Generator(f.device)
+        set_generator(self.model, self.generator)
+        self.loss = torch.zeros((), device=f.device, dtype=client.weights.values.dtype)
+        self.correct = torch.zeros((), device=f.device, dtype=torch.int64)
+        settings = f.protocol.optimiser
+        self.optimiser = torch.optim.SGD(
+            self.model.parameters(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.draws: tuple[str, ...] = ()
+        self.step = work(self._step, self.generator)
+        # Two, since a recording knows only the mode it was made in.
+        self.test_as_is, self.test_in_train_mode = (work(self._test, self.generator) for _ in range(2))
+
+    def turn(self) -> AbstractContextManager[object]:
+        """What work on this workspace is to be wrapped in; `join` ends it."""
+        if self.stream is None:
+            return nullcontext()
+        self.stream.wait_stream(torch.cuda.current_stream())
+        return torch.cuda.stream(self.stream)
+
+    def join(self) -> None:
+        """Let what follows wait for everything that was begun here."""
+        if self.stream is not None:
+            torch.cuda.current_stream().wait_stream(self.stream)
+
+    def train(self, client: Client, round_number: int) -> Tensor:
+        """One local round; returns the mean training loss, a tensor without dimensions."""
+        f = self.federation
+        steps = list(batches(client, f.transform, f.protocol, f.seed, round_number))
+        self.draws = tuple(steps[0].draws)
+        arguments = self._arguments(steps)
+        self.model.train()
+        for shape in {len(step[0]): step for step in arguments}.values():
+            self.step.prepare(*shape)
+        self._load(client)
+        self._forget_momentum()
+        self.generator.manual_seed(rng.torch_seed(f.seed, "dropout", client.id, round_number))
+        self.loss.zero_()
+        for step in arguments:
+            self.step(*step)
+        if self.numbers is not None:
+            client.weights.copy_(self.numbers)
+        return self.loss / sum(len(step[0]) for step in arguments)
+
+    def _arguments(self, steps: Sequence[Batch]) -> list[tuple[Tensor, ...]]:
+        """Indices and draws of every step, brought to the device in one copy each."""
+        whole = [torch.cat([step.indices for step in steps])]
+        whole += [torch.cat([step.draws[name] for step in steps]) for name in self.draws]
+        if self.stream:
+            whole = [values.pin_memory().to(self.federation.device, non_blocking=True) for values in whole]
+        sizes = [len(step.indices) for step in steps]
+        return list(zip(*(values.split(sizes) for values in whole), strict=True))
+
+    def _load(self, client: Client) -> None:
+        if self.numbers is None:
+            client.weights.put_into(self.model)
+        else:
+            self.numbers.copy_(client.weights)
+
+    def _forget_momentum(self) -> None:
+        """A new optimiser for each round, as in the authors' script: zero is what it would begin with."""
+        for state in self.optimiser.state.values():
+            if (velocity := state.get("momentum_buffer")) is not None:
+                velocity.zero_()
+
+    def _step(self, indices: Tensor, *draws: Tensor) -> None:
+        f = self.federation
+        self.optimiser.zero_grad()
+        inputs = f.transform.train(f.train.inputs[indices], dict(zip(self.draws, draws, strict=True)))
+        with autocast(f.precision, f.device):
+            logits = self.model(inputs)
+        loss = functional.cross_entropy(logits.to(self.loss.dtype), f.train.labels[indices])
+        loss.backward()
+        self.optimiser.step()
+        self.loss += loss.detach() * len(indices)
+
+    def test(self, client: Client) -> tuple[Tensor, Tensor]:
+        """Accuracy and mean loss in `eval()`, each a tensor without dimensions."""
+        self.model.eval()
+        self._load(client)
+        self._run(self.test_as_is, client, EVALUATION_BATCH)
+        return self.correct / len(client.test), self.loss / len(client.test)
+
+    def test_train_mode(self, client: Client, round_number: int) -> Tensor:
+        """Accuracy with batch statistics and dropout; the client's own statistics stay what they were."""
+        f = self.federation
+        self.model.train()
+        self._load(client)
+        kept = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        self._run(self.test_in_train_mode, client, f.protocol.batch_size, round_number)
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(kept[name])
+        return self.correct / len(client.test)
+
+    def _run(self, test: Work, client: Client, batch_size: int, round_number: int = 0) -> None:
+        f = self.federation
+        parts = torch.from_numpy(client.test).to(f.device).split(batch_size)
+        for part in {len(part): part for part in parts}.values():
+            test.prepare(part)
+        self._load(client)
+        self.generator.manual_seed(rng.torch_seed(f.seed, "evaluate", client.id, round_number))
+        self.correct.zero_()
+        self.loss.zero_()
+        for part in parts:
+            test(part)
+
+    def _test(self, indices: Tensor) -> None:
+        f = self.federation
+        labels = f.test.labels[indices]
+        with torch.no_grad(), autocast(f.precision, f.device):
+            logits = self.model(f.transform.test(f.test.inputs[indices])).to(self.loss.dtype)
+        self.correct += (logits.argmax(dim=1) == labels).sum()
+        self.loss += functional.cross_entropy(logits, labels, reduction="sum")

@@ -1,0 +1,204 @@
+"""Every engine computes what the serial one does."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from flexifed import federation, precision, registry, weights
+from flexifed.engines import Federation, fast, serial
+from flexifed.engines._channels_last import Convolution, channels_last
+from flexifed.history import History
+from flexifed.layers import chain
+from flexifed.transforms import Transform
+from tests.unit import federations
+
+OTHERS = [registry.load("engine", name) for name in registry.names("engine") if name != "serial"]
+
+
+@dataclasses.dataclass(frozen=True)
+class InDouble:
+    """A transform whose output is float64, as far as it is not whole numbers."""
+
+    transform: Transform
+
+    def draw(self, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+        return self.transform.draw(rng, n)
+
+    def train(self, x: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
+        return as_double(self.transform.train(x, draws))
+
+    def test(self, x: Tensor) -> Tensor:
+        return as_double(self.transform.test(x))
+
+
+def as_double(x: Tensor) -> Tensor:
+    return x.double() if x.is_floating_point() else x
+
+
+def in_double(assembled: Federation) -> Federation:
+    """The same federation, computing in float64."""
+    clients = [
+        dataclasses.replace(c, weights=dataclasses.replace(c.weights, values=c.weights.values.double()))
+        for c in assembled.clients
+    ]
+    models = {version: model.double() for version, model in assembled.models.items()}
+    return dataclasses.replace(assembled, clients=clients, models=models, transform=InDouble(assembled.transform))
+
+
+def trained(assembled: Federation, engine: ModuleType) -> History:
+    return federation.loop(assembled, engine.create(assembled), lambda *_: None)
+
+
+def table(history: History, path: Path) -> pd.DataFrame:
+    history.write(path)
+    return pd.read_parquet(path)
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+@pytest.mark.parametrize("family", registry.names("family"))
+def test_a_whole_run_in_double_precision_agrees_to_rounding(tmp_path: Path, family: str, engine: ModuleType) -> None:
+    """Weights within 1e-7 after three rounds of all that there is: steps, averages, both phases and both modes.
+
+    Single precision is no test of a whole run: two rounds amplify the rounding of these narrow networks to 0.1.
+    """
+    found = []
+    for module in (serial, engine):
+        assembled = in_double(federations.assemble(tmp_path, federations.job(family=family, rounds=3)))
+        history = table(trained(assembled, module), tmp_path / "history.parquet")
+        found.append((history, [client.weights for client in assembled.clients]))
+    (reference, ours), (other, theirs) = found
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a.values, b.values, rtol=0, atol=1e-7)
+        assert torch.equal(a.counters, b.counters)
+    pd.testing.assert_frame_equal(reference, other, rtol=0, atol=1e-6)  # losses are summed in float32 by the serial one
+    accuracies = reference.metric.str.startswith("accuracy")
+    assert (reference.value[accuracies] == other.value[accuracies]).all()
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+@pytest.mark.parametrize("family", registry.names("family"))
+def test_steps_in_single_precision_agree(tmp_path: Path, family: str, engine: ModuleType) -> None:
+    """After one step of SGD, relative to how far the weights and statistics have moved: within 1 %."""
+    moved = []
+    for module in (serial, engine):
+        assembled = federations.assemble(tmp_path, federations.job(family=family, local_epochs=1, slices=2))
+        before = [client.weights.values.clone() for client in assembled.clients]
+        module.create(assembled).train(1)
+        moved.append([c.weights.values - b for c, b in zip(assembled.clients, before, strict=True)])
+    for a, b in zip(*moved, strict=True):
+        assert (a - b).norm() < 0.01 * a.norm()
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, engine: ModuleType) -> None:
+    for name in ("first", "second"):
+        trained(federations.assemble(tmp_path, federations.job(rounds=2)), engine).write(tmp_path / name)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+@pytest.mark.parametrize("overrides", [{"averaging": "samples"}, {"normalisation": "local"}, {}])
+def test_averages_are_the_same_to_the_bit(tmp_path: Path, engine: ModuleType, overrides: dict[str, Any]) -> None:
+    states = []
+    for module in (serial, engine):
+        job = federations.job("max_common", clients=8, **overrides)
+        assembled = federations.assemble(tmp_path, job)
+        generator = torch.Generator().manual_seed(0)
+        for client in assembled.clients:
+            for tensor in client.weights.state().values():
+                if tensor.is_floating_point():
+                    tensor.normal_(generator=generator)
+        before = federation.weights_digest(assembled.clients)
+        module.create(assembled).aggregate()
+        states.append(federation.weights_digest(assembled.clients))
+        assert states[-1] != before
+    assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("family", registry.names("family"))
+def test_bfloat16_is_near(tmp_path: Path, family: str) -> None:
+    """Its numbers have 8 bits: the first step moves the weights by what it should within a fifth, and not exactly."""
+    moved = []
+    for name in ("float32", "bfloat16"):
+        job = dataclasses.replace(federations.job(family=family, local_epochs=1, slices=2), precision=name)
+        assembled = federations.assemble(tmp_path, job)
+        before = [client.weights.values.clone() for client in assembled.clients]
+        fast.create(assembled).train(1)
+        moved.append([c.weights.values - b for c, b in zip(assembled.clients, before, strict=True)])
+    for a, b in zip(*moved, strict=True):
+        assert 0 < (a - b).norm() < 0.2 * a.norm()
+
+
+@pytest.mark.parametrize("name", precision.PRECISIONS)
+def test_tf32_is_allowed_where_it_is_asked_for_and_nowhere_else(name: str) -> None:
+    conv, matmul = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    before = conv.fp32_precision, matmul.fp32_precision
+    with precision.applied(name):
+        expected = "tf32" if name == "tf32" else "ieee"
+        assert (conv.fp32_precision, matmul.fp32_precision) == (expected, expected)
+    assert (conv.fp32_precision, matmul.fp32_precision) == before
+
+
+@pytest.mark.parametrize("places", [2, 4, 8])
+@pytest.mark.parametrize(("kernel", "padding", "stride"), [(3, 1, 1), (1, 0, 1), (3, 1, 2), (5, 0, 1)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_convolution_is_the_same_in_every_layout(
+    places: int, kernel: int, padding: int, stride: int, dtype: torch.dtype
+) -> None:
+    if places + 2 * padding < kernel:
+        pytest.skip("the kernel is larger than the input")
+    generator = torch.Generator().manual_seed(0)
+    plain = nn.Conv2d(6, 5, kernel, stride, padding)
+    twin = Convolution(plain)
+    x = torch.randn(3, 6, places, places, generator=generator, requires_grad=True)
+    with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
+        ours, theirs = twin(x), plain(x)
+    tolerance = {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 0.02, "atol": 0.02}
+    torch.testing.assert_close(ours, theirs, **tolerance)
+    for a, b in zip(gradients(ours, x, twin), gradients(theirs, x, plain), strict=True):
+        torch.testing.assert_close(a, b, rtol=tolerance["rtol"], atol=10 * tolerance["atol"])
+
+
+def gradients(y: Tensor, x: Tensor, module: nn.Module) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(functional.mse_loss(y.float(), torch.zeros_like(y.float())), [x, *module.parameters()])
+
+
+@pytest.mark.parametrize("family", registry.names("family"))
+def test_a_twin_has_the_same_names_and_as_many_numbers(tmp_path: Path, family: str) -> None:
+    assembled = federations.assemble(tmp_path, federations.job(family=family))
+    for model in assembled.models.values():
+        ours, theirs = (weights.tensors(m) for m in (model, channels_last(model)))
+        assert {k: t.numel() for k, t in ours.items()} == {k: t.numel() for k, t in theirs.items()}
+        assert list(ours) == list(theirs)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("family", registry.names("family"))
+def test_recorded_steps_on_a_gpu_agree_with_the_serial_engine(tmp_path: Path, family: str) -> None:
+    device = torch.device("cuda")
+    results = []
+    for module in (serial, fast):
+        job = federations.job(family=family, rounds=2)
+        paths = federations.files(tmp_path, job)
+        assembled = in_double(federation.assemble(job, *paths.values(), device=device))
+        results.append(table(trained(assembled, module), tmp_path / "history.parquet"))
+    pd.testing.assert_frame_equal(*results, rtol=0, atol=1e-4)
+
+
+def test_layers_lie_one_after_the_other(tmp_path: Path) -> None:
+    assembled = federations.assemble(tmp_path, federations.job())
+    model = assembled.models["V2"]
+    layout = weights.layout(model, chain(model))
+    ends = [span.stop for span in layout.spans]
+    assert [span.start for span in layout.spans] == [0, *ends[:-1]]
+    assert ends[-1] == layout.size
+    assert all(slot.start % weights.ALIGNMENT == 0 for slot in layout.slots.values())
