@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flexifed import logs, registry
 from flexifed.cell import Cell
 from flexifed.errors import UserError
+from flexifed.interruption import EXIT_CODE, Interrupted
 from flexifed.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _resolved(arguments: argparse.Namespace) -> "Run":
         raise UserError(f"{cell} is not a cell of {arguments.config}; `python -m flexifed cells` lists them.")
     settings, archives = study.dataset(cell.dataset), study.archives(cell.dataset)
     source = Source(settings.local, tuple(archives) if archives else None, settings.options, study.downloads)
-    return Run(study.study, study.job(cell), source)
+    return Run(study.study, study.job(cell), source, study.checkpoint_minutes)
 
 
 def _cell(arguments: argparse.Namespace) -> None:
@@ -118,8 +119,9 @@ def _cells(arguments: argparse.Namespace) -> None:
 
     study = config.read(arguments.config)
     for cell in study.cells():
-        done = (layout.study_folder(study.study) / layout.CELL.format(**vars(cell)) / "run.json").exists()
-        print(f"{'done' if done else '-':5} {cell}")
+        folder = layout.study_folder(study.study) / layout.CELL.format(**vars(cell))
+        state = "done" if (folder / "run.json").exists() else "begun" if (folder / "checkpoints").exists() else "-"
+        print(f"{state:5} {cell}")
 
 
 def _generate(arguments: argparse.Namespace) -> None:
@@ -130,7 +132,7 @@ def _generate(arguments: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """Run a command; returns the exit code: 0, or 2 after an error the user can mend."""
+    """Run a command; returns the exit code: 0, 2 after an error the user can mend, 75 after an interruption."""
     arguments = _parser().parse_args()
     logs.to_stderr()
     try:
@@ -138,6 +140,9 @@ def main() -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except Interrupted as interrupted:
+        print(f"{interrupted}; run it again to go on.", file=sys.stderr)
+        return EXIT_CODE
     return 0
 
 

@@ -15,7 +15,7 @@ from flexifed import registry
 from flexifed.archives import Archive
 from flexifed.cell import Cell
 from flexifed.errors import UserError
-from flexifed.job import Job
+from flexifed.job import CHECKPOINT_MINUTES, Job
 from flexifed.protocol import Protocol
 
 PRESETS = Path(__file__).parent / "protocols"
@@ -96,6 +96,8 @@ class Study(Closed):
     """Options of each family's `build` function, e.g. `vgg: {width: 0.25}`."""
     engine: str = AUTO
     """How a cell's clients are trained: a file of `flexifed/engines/`, or `auto` for the fastest."""
+    checkpoint_minutes: float = Field(CHECKPOINT_MINUTES, ge=0)
+    """Between two checkpoints inside a cell; 0 for one after every round. Changing it reruns nothing."""
     precision: str = "float32"
     """How exact training computes: `float32`, `tf32` or `bfloat16`, see `flexifed/precision.py`."""
 

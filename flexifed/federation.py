@@ -1,11 +1,9 @@
-"""The round loop: local training, evaluation, aggregation, evaluation. One call is one cell of the study's grid."""
+"""A federation: put together from files, and its round loop (local training, evaluation, aggregation, evaluation)."""
 
 import dataclasses
 import hashlib
 import math
-import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from flexifed import aggregation, files, models, partition, plan, precision, provenance, registry, rng, samples, weights
+from flexifed import models, partition, plan, registry, rng, samples, weights
 from flexifed.client import Client, Samples
 from flexifed.engines import Engine, Evaluation, Federation
 from flexifed.errors import UserError
@@ -22,59 +20,6 @@ from flexifed.history import History
 from flexifed.job import Job
 from flexifed.layers import chain
 from flexifed.progress import Progress
-
-
-def run_cell(
-    job: Job,
-    *,
-    prepared: Path,
-    partition_file: Path,
-    plan_file: Path,
-    out: Path,
-    progress: Progress,
-    device: torch.device | None = None,
-) -> None:
-    """Train one cell and write `history.parquet` and, last, `run.json` into the folder `out`.
-
-    Args:
-        job: the cell and its settings.
-        prepared: folder of the prepared data set.
-        partition_file: which client holds which samples.
-        plan_file: which clients average which layer.
-        out: folder to write to; created.
-        progress: called after every round.
-        device: by default a GPU if there is one.
-
-    Raises:
-        UserError: a client's training loss is not finite.
-    """
-    started, clock = datetime.now(UTC), time.monotonic()
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    federation = assemble(job, prepared, partition_file, plan_file, device)
-    initial = weights_digest(federation.clients)
-    with precision.applied(job.precision):
-        engine: Engine = registry.load("engine", job.engine).create(federation)
-        history = loop(federation, engine, progress)
-    history.write(out / "history.parquet")
-    record = {
-        "cell": dataclasses.asdict(job.cell),
-        "settings": {**job.settings(), "protocol": dataclasses.asdict(job.protocol)},
-        "data": samples.read_card(prepared),
-        "digests": {
-            "partition": files.digest(partition_file),
-            "plan": files.digest(plan_file),
-            "initial_weights": initial,
-            "code": job.code(),
-        },
-        "commit": provenance.commit(),
-        "packages": provenance.packages(),
-        "device": provenance.device_name(device),
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - clock, 1),
-        "bytes_per_round": _bytes_per_round(federation),
-        "parameters": {version: _n_parameters(model) for version, model in federation.models.items()},
-    }
-    files.write_json(out / "run.json", record)
 
 
 def assemble(job: Job, prepared: Path, partition_file: Path, plan_file: Path, device: torch.device) -> Federation:
@@ -145,11 +90,18 @@ def start_common_layers_equal(fleet: Sequence[nn.Module]) -> None:
                     ours[our_key].copy_(theirs[their_key])
 
 
-def loop(federation: Federation, engine: Engine, progress: Progress) -> History:
-    """All rounds of a federation; returns what was measured."""
-    history, protocol = History(), federation.protocol
+def loop(
+    federation: Federation,
+    engine: Engine,
+    progress: Progress,
+    history: History,
+    done: int = 0,
+    after_round: Callable[[int], None] = lambda round_number: None,
+) -> None:
+    """The rounds of a federation that are not done yet; what is measured is added to the history."""
+    protocol = federation.protocol
     accuracy: float | None = None
-    for round_number in range(1, protocol.rounds + 1):
+    for round_number in range(done + 1, protocol.rounds + 1):
         losses = engine.train(round_number)
         _check_finite(federation.clients, losses, round_number)
         evaluated = round_number % protocol.evaluate_every == 0 or round_number == protocol.rounds
@@ -163,7 +115,7 @@ def loop(federation: Federation, engine: Engine, progress: Progress) -> History:
             _record(history, federation.clients, round_number, "aggregated", evaluations)
             accuracy = sum(e.accuracy for e in evaluations) / len(evaluations)
         progress(round_number, accuracy)
-    return history
+        after_round(round_number)
 
 
 def _record(
@@ -198,17 +150,3 @@ def weights_digest(clients: Sequence[Client]) -> str:
         for tensor in client.weights.state().values():
             total.update(tensor.cpu().numpy().tobytes())
     return total.hexdigest()
-
-
-def _n_parameters(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-def _bytes_per_round(federation: Federation) -> list[dict[str, Any]]:
-    states = [client.weights.state() for client in federation.clients]
-    chains = [client.chain for client in federation.clients]
-    sent = aggregation.bytes_per_round(federation.plan, chains, states, federation.protocol.normalisation)
-    return [
-        {"client": c.id, "version": c.version, "up": n, "down": n}
-        for c, n in zip(federation.clients, sent, strict=True)
-    ]

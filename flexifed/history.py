@@ -1,5 +1,6 @@
 """The history of a cell: one long table of what was measured when, on whom."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,6 +33,17 @@ class History:
         row = (round_number, client, version, phase, metric, value)
         for column, entry in zip(self._columns.values(), row, strict=True):
             column.append(entry)
+
+    def columns(self) -> dict[str, list[object]]:
+        """All rows by column, ready for JSON."""
+        return self._columns
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Sequence[object]]) -> "History":
+        """The inverse of `columns`."""
+        history = cls()
+        history._columns = {name: list(columns[name]) for name in SCHEMA.names}
+        return history
 
     def write(self, path: Path) -> None:
         """Write the table as parquet, complete or not at all."""

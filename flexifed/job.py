@@ -8,6 +8,9 @@ from flexifed import codedigest
 from flexifed.cell import Cell
 from flexifed.protocol import Protocol, from_dict
 
+CHECKPOINT_MINUTES = 10.0
+"""Between two checkpoints of a run, unless the study says otherwise."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Job:

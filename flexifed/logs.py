@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flexifed.errors import UserError
+from flexifed.interruption import EXIT_CODE, Interrupted
 
 log = logging.getLogger("flexifed")
 
@@ -23,7 +24,8 @@ def to_stderr() -> None:
 def to(path: str | Path) -> Iterator[None]:
     """Log to a file and to standard error while the block runs.
 
-    A `UserError` ends the process with code 1 and its text alone; of any other exception the file gets the traceback.
+    A `UserError` ends the process with code 1 and its text alone, an interrupted run ends it with code 75; of any other
+    exception the file gets the traceback.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     to_stderr()
@@ -35,6 +37,9 @@ def to(path: str | Path) -> Iterator[None]:
     except UserError as error:
         log.error("%s", error)
         sys.exit(1)
+    except Interrupted as interrupted:
+        log.warning("%s", interrupted)
+        sys.exit(EXIT_CODE)
     except BaseException:
         handler.handle(logging.LogRecord("flexifed", logging.ERROR, "", 0, "uncaught error", (), sys.exc_info()))
         raise

@@ -12,7 +12,7 @@ from typing import Any
 from flexifed import files, layout, registry
 from flexifed.archives import Archive
 from flexifed.cell import Cell
-from flexifed.job import Job
+from flexifed.job import CHECKPOINT_MINUTES, Job
 from flexifed.progress import rounds
 
 
@@ -33,6 +33,7 @@ class Run:
     study: str
     job: Job
     source: Source
+    checkpoint_minutes: float = CHECKPOINT_MINUTES
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -41,6 +42,7 @@ class Run:
             "cell": dataclasses.asdict(self.job.cell),
             "settings": {**self.job.settings(), "protocol": dataclasses.asdict(self.job.protocol)},
             "source": dataclasses.asdict(self.source),
+            "checkpoint_minutes": self.checkpoint_minutes,
         }
 
     @classmethod
@@ -50,7 +52,7 @@ class Run:
         if source["archives"] is not None:
             source["archives"] = tuple(Archive(**{**a, "urls": tuple(a["urls"])}) for a in source["archives"])
         job = Job.from_settings(Cell(**values["cell"]), values["settings"])
-        return cls(values["study"], job, Source(**source))
+        return cls(values["study"], job, Source(**source), values["checkpoint_minutes"])
 
 
 def run(run: Run, device: str | None = None) -> Path:
@@ -61,6 +63,7 @@ def run(run: Run, device: str | None = None) -> Path:
 
     Raises:
         UserError: as the stages do.
+        Interrupted: a signal asked the cell to stop; run it again to go on.
     """
     root, job = layout.study_folder(run.study), run.job
     receipt, prepared, partition_file, plan_file, out = (
@@ -73,17 +76,16 @@ def run(run: Run, device: str | None = None) -> Path:
 
     import torch  # only now: the stages above fail faster without it
 
-    from flexifed.federation import run_cell
+    from flexifed.training import Inputs, run_cell
 
     with rounds(str(job.cell), job.protocol.rounds) as progress:
         run_cell(
             job,
-            prepared=prepared,
-            partition_file=partition_file,
-            plan_file=plan_file,
-            out=out,
-            progress=progress,
+            Inputs(prepared, partition_file, plan_file),
+            out,
+            progress,
             device=torch.device(device) if device else None,
+            checkpoint_minutes=run.checkpoint_minutes,
         )
     return out
 

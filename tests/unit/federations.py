@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from flexifed import federation, plan, planning, protocol, rng, samples
+from flexifed import federation, plan, planning, protocol, rng, samples, training
 from flexifed.cell import Cell
-from flexifed.engines import Federation
+from flexifed.engines import Engine, Federation
+from flexifed.history import History
 from flexifed.job import Job
 from flexifed.partition import partition
 from flexifed.protocol import Protocol
@@ -92,13 +93,19 @@ def assemble(folder: Path, the_job: Job) -> Federation:
     return federation.assemble(the_job, *paths.values(), device=torch.device("cpu"))
 
 
-def run(folder: Path, the_job: Job, name: str = "cell") -> Path:
+def run(folder: Path, the_job: Job, name: str = "cell", **settings: Any) -> Path:
     """Run a job's cell on the CPU; returns the folder with its history and record."""
     out = folder / name
-    federation.run_cell(
-        the_job, **files(folder, the_job), out=out, progress=lambda *_: None, device=torch.device("cpu")
-    )
+    inputs = training.Inputs(**files(folder, the_job))
+    training.run_cell(the_job, inputs, out, lambda *_: None, device=torch.device("cpu"), **settings)
     return out
+
+
+def loop(assembled: Federation, engine: Engine) -> History:
+    """All rounds of an assembled federation."""
+    history = History()
+    federation.loop(assembled, engine, lambda *_: None, history)
+    return history
 
 
 def history(cell: Path) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def in_double(assembled: Federation) -> Federation:
 
 
 def trained(assembled: Federation, engine: ModuleType) -> History:
-    return federation.loop(assembled, engine.create(assembled), lambda *_: None)
+    return federations.loop(assembled, engine.create(assembled))
 
 
 def table(history: History, path: Path) -> pd.DataFrame:

@@ -44,7 +44,7 @@ def local_losses(folder: Path, strategy: str, poisoned: bool) -> pd.DataFrame:
     assembled = federations.assemble(folder, federations.job(strategy))
     if poisoned:
         assembled.train.labels[torch.from_numpy(assembled.clients[3].train)] = 0
-    history = federation.loop(assembled, serial.create(assembled), lambda *_: None)
+    history = federations.loop(assembled, serial.create(assembled))
     history.write(folder / "poisoned.parquet")
     table = pd.read_parquet(folder / "poisoned.parquet")
     return table[(table.metric == "train_loss") & (table["round"] == 2)].set_index("client").value

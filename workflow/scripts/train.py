@@ -1,12 +1,12 @@
-"""Train one cell: adapter between the rule and flexifed.federation."""
+"""Train one cell: adapter between the rule and flexifed.training."""
 
 from pathlib import Path
 
 import torch
 
-from flexifed import federation, logs, progress
+from flexifed import logs, progress, training
 from flexifed.cell import Cell
-from flexifed.job import Job
+from flexifed.job import CHECKPOINT_MINUTES, Job
 
 torch.set_num_threads(snakemake.threads)
 
@@ -14,11 +14,16 @@ with logs.to(snakemake.log[0]):
     cell = Cell(**{**dict(snakemake.wildcards.items()), "seed": int(snakemake.wildcards.seed)})
     job = Job.from_settings(cell, snakemake.params.settings)
     with progress.rounds(str(cell), job.protocol.rounds, bar=False) as report:
-        federation.run_cell(
+        training.run_cell(
             job,
-            prepared=Path(snakemake.input.card).parent,
-            partition_file=Path(snakemake.input.partition),
-            plan_file=Path(snakemake.input.plan),
-            out=Path(snakemake.output.record).parent,
-            progress=report,
+            training.Inputs(
+                prepared=Path(snakemake.input.card).parent,
+                partition_file=Path(snakemake.input.partition),
+                plan_file=Path(snakemake.input.plan),
+            ),
+            Path(snakemake.output.record).parent,
+            report,
+            # Not among the rule's parameters: another interval is no reason to train again.
+            checkpoint_minutes=snakemake.config.get("checkpoint_minutes", CHECKPOINT_MINUTES),
+            failed_history=Path(snakemake.log[0]).with_suffix(".failed.parquet"),
         )
