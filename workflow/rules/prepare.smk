@@ -15,6 +15,8 @@ rule prepare:
         f"{RESULTS}/benchmarks/{layout.DATA}.prepare.tsv"
     conda:
         "../../envs/flexifed.yaml"
+    # More would help little: a fifth of the work on a clip holds the interpreter's lock.
+    threads: 4
     resources:
         mem_mb=8000,
         runtime=120,
