@@ -15,7 +15,7 @@ rule prepare:
         f"{RESULTS}/benchmarks/{layout.DATA}.prepare.tsv"
     conda:
         "../../envs/flexifed.yaml"
-    # More would help little: a fifth of the work on a clip holds the interpreter's lock.
+    # Enough: unpacking the archive, which one thread does, takes longer than the clips then.
     threads: 4
     resources:
         mem_mb=8000,
