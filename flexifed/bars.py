@@ -1,10 +1,13 @@
-"""Progress of downloads and preparation on standard error: a bar in a terminal, a line per tenth in a log file."""
+"""Progress of downloads and preparation: a bar on a terminal, a line of the log for each tenth elsewhere."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tqdm import tqdm
+
+log = logging.getLogger("flexifed")
 
 Progress = Callable[[int, int], None]
 """Called with what is done and the total (0 when it is not known)."""
@@ -32,7 +35,7 @@ def _lines(label: str) -> Progress:
         nonlocal tenth
         now = 10 * done // total if total else -1
         if now > tenth:
-            print(f"{label}: {10 * now} %", file=sys.stderr, flush=True)
+            log.info("%s: %d %%", label, 10 * now)
         tenth = now
 
     return update

@@ -3,13 +3,16 @@
 It knows nothing of strategies, so every strategy of a seed sees the same clients.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from flexifed import files, protocol, registry, rng, samples
 from flexifed.errors import UserError
@@ -23,6 +26,8 @@ SCHEMA = pa.schema(
         ("order", pa.int32()),
     ]
 )
+ROW_GROUP = 1 << 20
+"""Rows written or read at a time."""
 
 
 @dataclass(frozen=True)
@@ -85,36 +90,81 @@ def _order(indices: Indices, order: str, seed: int, client: int) -> Indices:
 
 def write(path: Path, clients: Sequence[ClientSamples]) -> None:
     """Write the partition file of clients 0..K-1; equal lists give equal bytes."""
+    # Deltas: a whole test set for each client is stored in next to no space.
+    encoding = dict.fromkeys(("sample", "order"), "DELTA_BINARY_PACKED")
+    with (
+        files.complete(path) as partial,
+        pq.ParquetWriter(
+            partial, SCHEMA, compression="zstd", use_dictionary=["client", "split"], column_encoding=encoding
+        ) as writer,
+    ):
+        for rows in _row_groups(clients):
+            writer.write_table(rows)
+
+
+def _row_groups(clients: Sequence[ClientSamples]) -> Iterator[pa.Table]:
+    """All rows, at most `ROW_GROUP` at a time: clients times a whole test set may be too many for memory."""
     lists = [
         (client, split, getattr(c, name))
         for client, c in enumerate(clients)
         for split, name in enumerate(samples.SPLITS)
     ]
-    lengths = [len(indices) for _, _, indices in lists]
+    ends = np.cumsum([len(indices) for _, _, indices in lists])
+    for first in range(0, int(ends[-1]), ROW_GROUP):
+        pieces = []
+        for (client, split, indices), end in zip(lists, ends, strict=True):
+            skipped = first - (int(end) - len(indices))
+            start, stop = max(skipped, 0), min(skipped + ROW_GROUP, len(indices))
+            if start < stop:
+                pieces.append((client, split, start, indices[start:stop]))
+        yield _table(pieces)
+
+
+def _table(pieces: Sequence[tuple[int, int, int, Indices]]) -> pa.Table:
+    """Rows of pieces of lists: client, number of the split, position of the first index in its list, indices."""
+    lengths = [len(indices) for _, _, _, indices in pieces]
     columns = [
-        pa.array(np.repeat(np.array([client for client, _, _ in lists], dtype=np.int32), lengths)),
+        pa.array(np.repeat(np.array([client for client, _, _, _ in pieces], dtype=np.int32), lengths)),
         pa.DictionaryArray.from_arrays(
-            pa.array(np.repeat(np.array([split for _, split, _ in lists], dtype=np.int8), lengths)),
+            pa.array(np.repeat(np.array([split for _, split, _, _ in pieces], dtype=np.int8), lengths)),
             pa.array(samples.SPLITS),
         ),
-        pa.array(np.concatenate([indices for _, _, indices in lists]).astype(np.int32)),
-        pa.array(np.concatenate([np.arange(n, dtype=np.int32) for n in lengths])),
+        pa.array(np.concatenate([indices for _, _, _, indices in pieces]).astype(np.int32)),
+        pa.array(np.concatenate([np.arange(i, i + len(p), dtype=np.int32) for _, _, i, p in pieces])),
     ]
-    with files.complete(path) as partial:
-        # Deltas: a whole test set for each client is stored in next to no space.
-        encoding = dict.fromkeys(("sample", "order"), "DELTA_BINARY_PACKED")
-        table = pa.Table.from_arrays(columns, schema=SCHEMA)
-        pq.write_table(table, partial, compression="zstd", use_dictionary=["client", "split"], column_encoding=encoding)
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
 def read(path: Path) -> list[ClientSamples]:
-    """Read a partition file: the samples of client 0, 1, ..."""
-    table = pq.read_table(path, schema=SCHEMA)
-    client, sample, order = (table[name].to_numpy() for name in ("client", "sample", "order"))
-    test = np.asarray(table["split"].cast(pa.string()).to_numpy() == "test")
-    # One list per (client, split), the training list first; rows may come in any order.
-    owner = 2 * client.astype(np.int64) + test
-    rows = np.lexsort((order, owner))
-    ends = np.cumsum(np.bincount(owner, minlength=2 * (1 + int(client.max()))))[:-1]
-    lists = np.split(sample[rows].astype(np.int64), ends)
-    return [ClientSamples(train, test) for train, test in zip(lists[::2], lists[1::2], strict=True)]
+    """Read a partition file: the samples of client 0, 1, ...; clients with equal test lists share one array."""
+    pieces: defaultdict[int, list[NDArray[np.int32]]] = defaultdict(list)
+    with pq.ParquetFile(path) as file:
+        for rows in file.iter_batches(ROW_GROUP, columns=SCHEMA.names):
+            for owner, piece in _by_list(rows):
+                pieces[owner].append(piece)
+    clients: list[ClientSamples] = []
+    for client in range(1 + max(pieces) // 2):
+        train, test = (_joined(pieces.pop(2 * client + split, [])) for split in range(2))
+        if clients and np.array_equal(test, clients[-1].test):
+            test = clients[-1].test
+        clients.append(ClientSamples(train, test))
+    return clients
+
+
+def _by_list(rows: pa.RecordBatch) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    """Split rows by the list they belong to: twice the client, one more for its test list; order and sample, [2, n]."""
+    test = pc.equal(rows["split"].cast(pa.string()), "test").to_numpy(zero_copy_only=False)
+    owner = 2 * rows["client"].to_numpy() + test
+    values = np.stack([rows["order"].to_numpy(), rows["sample"].to_numpy()])
+    if (np.diff(owner) < 0).any():
+        grouped = np.argsort(owner, kind="stable")
+        owner, values = owner[grouped], values[:, grouped]
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    yield from zip(owner[starts].tolist(), np.split(values, starts[1:], axis=1), strict=True)
+
+
+def _joined(pieces: Sequence[NDArray[np.int32]]) -> Indices:
+    """The samples of one list in their order, from pieces of order and sample, [2, n]."""
+    order, sample = np.concatenate([np.empty((2, 0), np.int32), *pieces], axis=1)
+    indices: Indices = sample[np.argsort(order, kind="stable")].astype(np.int64)
+    return indices

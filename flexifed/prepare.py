@@ -10,9 +10,10 @@ from flexifed.archives import enough_space, unpacked
 from flexifed.bars import bar
 from flexifed.errors import UserError
 from flexifed.files import digest, read_json
+from flexifed.parallel import Workers, cores
 
 
-def prepare(dataset: str, *, receipt: Path, options: Mapping[str, Any], out: Path) -> None:
+def prepare(dataset: str, *, receipt: Path, options: Mapping[str, Any], out: Path, threads: int | None = None) -> None:
     """Read a data set and write its arrays and card.
 
     Args:
@@ -20,6 +21,7 @@ def prepare(dataset: str, *, receipt: Path, options: Mapping[str, Any], out: Pat
         receipt: Written by `flexifed.download`.
         options: The data set's options that differ from their defaults (keyword parameters of its `prepare`).
         out: Folder to write, see `flexifed.samples`. Archives are unpacked beside it for the time of the call.
+        threads: Number of threads that share the work, all cores by default. The result does not depend on it.
 
     Raises:
         UserError: an option is unknown, or the data is not what the data set expects (file and row are named).
@@ -28,7 +30,7 @@ def prepare(dataset: str, *, receipt: Path, options: Mapping[str, Any], out: Pat
     module = registry.load("dataset", dataset)
     record = read_json(receipt)
     with _source(record, out) as source, bar(f"preparing {dataset}", "samples") as progress:
-        prepared = module.prepare(source, progress, **options)
+        prepared = module.prepare(source, Workers(threads or cores(), progress), **options)
     out.mkdir(parents=True, exist_ok=True)
     with enough_space(out, prepared.train.samples.nbytes + prepared.test.samples.nbytes):
         samples.write(

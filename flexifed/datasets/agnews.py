@@ -1,15 +1,15 @@
 """AG News: 120,000 + 7,600 news items in four classes, as characters (Zhang, Zhao and LeCun 2015)."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from flexifed.archives import Archive
-from flexifed.bars import Progress
 from flexifed.datasets._source import locate
 from flexifed.errors import UserError
+from flexifed.parallel import Workers
 from flexifed.samples import Prepared, Split
 from flexifed.transforms import TextTransform
 
@@ -47,8 +47,10 @@ LENGTH = 1024  # VDCNN reads all of it, CharCNN the first 1,014 (paper's model r
 OTHER = 1  # stands for the characters whose code points int16 cannot hold
 LARGEST = np.iinfo(np.int16).max
 
+ROWS = 1000  # encoded at a time: 2 MB of characters
 
-def prepare(source: Path | None, progress: Progress) -> Prepared:
+
+def prepare(source: Path | None, workers: Workers) -> Prepared:
     """Read the CSV files: title, blank and description, lower-cased, cut or padded at the end to 1,024 characters.
 
     Joining and lower-casing as in 2006wzt/FlexiFed-IMP and Yogurteer/FlexiFed-repeat-student.
@@ -58,27 +60,24 @@ def prepare(source: Path | None, progress: Progress) -> Prepared:
             are named.
     """
     folder = locate(source, FOLDER, FILES)
-    return Prepared(_read(folder / "train.csv", progress), _read(folder / "test.csv", progress), CLASSES)
+    return Prepared(_read(folder / "train.csv", workers), _read(folder / "test.csv", workers), CLASSES)
 
 
-def _read(path: Path, progress: Progress) -> Split:
-    size = path.stat().st_size
+def _read(path: Path, workers: Workers) -> Split:
     labels, texts = [], []
-    for label, text, position in _rows(path):
+    for label, text in _rows(path):
         labels.append(label)
-        texts.append(encode(text))
-        if len(labels) % 1000 == 0:
-            progress(position, size)
+        texts.append(text)
     if not labels:
         raise UserError(f"{path} has no rows.")
-    progress(size, size)
-    return Split(np.stack(texts), np.array(labels, np.int64), None)
+    characters = np.empty((len(texts), LENGTH), np.int16)
+    workers.fill(characters, texts, encode, size=ROWS)
+    return Split(characters, np.array(labels, np.int64), None)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, str, int]]:
-    """Label (0 to 3), text, and roughly how many bytes have been read."""
+def _rows(path: Path) -> Iterator[tuple[int, str]]:
+    """Label (0 to 3) and text. One thread reads them all: where a row ends depends on the quotes before it."""
     known = {str(label + 1): label for label in range(len(CLASSES))}
-    position = 0
     number = 0
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -88,15 +87,16 @@ def _rows(path: Path) -> Iterator[tuple[int, str, int]]:
                     raise UserError(f"{where}: expected class, title, description, found {len(row)} columns.")
                 if row[0] not in known:
                     raise UserError(f"{where}: class must be one of {', '.join(known)}, found {row[0]!r}.")
-                position += sum(map(len, row))
-                yield known[row[0]], f"{row[1]} {row[2]}", position
+                yield known[row[0]], f"{row[1]} {row[2]}"
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path}, after row {number}: not a CSV file in UTF-8 ({error}).") from error
 
 
-def encode(text: str) -> np.ndarray:
-    """Lower-cased code points, int16 [1024]; 0 pads at the end, 1 stands for code points beyond 32,767."""
-    points = np.frombuffer(text.lower()[:LENGTH].encode("utf-32-le"), np.uint32)
-    row = np.zeros(LENGTH, np.int16)
-    row[: len(points)] = np.where(points > LARGEST, OTHER, points)
-    return row
+def encode(texts: Sequence[str]) -> np.ndarray:
+    """Lower-cased code points, int16 [n, 1024]; 0 pads at the end, 1 stands for code points beyond 32,767."""
+    cut = [text.lower()[:LENGTH] for text in texts]
+    lengths = np.array([len(text) for text in cut])
+    points = np.frombuffer("".join(cut).encode("utf-32-le"), np.uint32)
+    characters = np.zeros((len(cut), LENGTH), np.int16)
+    characters[np.arange(LENGTH) < lengths[:, None]] = np.where(points > LARGEST, OTHER, points)
+    return characters

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from flexifed.archives import Archive
-from flexifed.bars import Progress
 from flexifed.datasets._source import locate
 from flexifed.errors import UserError
+from flexifed.parallel import Workers
 from flexifed.samples import Prepared, Split
 from flexifed.transforms import ImageTransform
 
@@ -40,21 +40,21 @@ TRANSFORM = ImageTransform(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0
 ROW = 1 + 3 * 32 * 32  # label, then the red, green and blue planes
 
 
-def prepare(source: Path | None, progress: Progress) -> Prepared:
+def prepare(source: Path | None, workers: Workers) -> Prepared:
     """Read the binary batches.
 
     Raises:
         UserError: a file is missing, is not a whole number of rows, or holds a label beyond 9.
     """
     folder = locate(source, FOLDER, FILES)
-    return Prepared(_read(folder, TRAIN_FILES, progress), _read(folder, TEST_FILES, progress), CLASSES)
+    return Prepared(_read(folder, TRAIN_FILES, workers), _read(folder, TEST_FILES, workers), CLASSES)
 
 
-def _read(folder: Path, files: tuple[str, ...], progress: Progress) -> Split:
+def _read(folder: Path, files: tuple[str, ...], workers: Workers) -> Split:
     batches = []
     for done, file in enumerate(files, start=1):
         batches.append(_read_batch(folder / file))
-        progress(done, len(files))
+        workers.progress(done, len(files))
     rows = np.concatenate(batches)
     return Split(rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(np.int64), None)
 

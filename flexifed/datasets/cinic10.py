@@ -6,9 +6,9 @@ import numpy as np
 
 from flexifed import registry
 from flexifed.archives import Archive
-from flexifed.bars import Progress
 from flexifed.datasets._source import locate
 from flexifed.errors import UserError
+from flexifed.parallel import Workers
 from flexifed.samples import Prepared, Split
 from flexifed.transforms import ImageTransform
 
@@ -39,12 +39,12 @@ TRANSFORM = ImageTransform(mean=(0.4789, 0.4723, 0.4305), std=(0.2421, 0.2383, 0
 TRAIN = {"train": ("train",), "train+valid": ("train", "valid")}
 
 
-def prepare(source: Path | None, progress: Progress, *, train: str = "train") -> Prepared:
+def prepare(source: Path | None, workers: Workers, *, train: str = "train") -> Prepared:
     """Read the PNG files in the order of split, class and name.
 
     Args:
         source: The data set's folder or its parent.
-        progress: Called with images done and images in total.
+        workers: Told images done and images in total.
         train: Which folders make the training split: "train" (90,000 images, authors' code) or "train+valid" (180,000,
             2006wzt/FlexiFed-IMP).
 
@@ -54,10 +54,10 @@ def prepare(source: Path | None, progress: Progress, *, train: str = "train") ->
     if train not in TRAIN:
         raise registry.unknown("training split", train, TRAIN)
     folder = locate(source, FOLDER, FILES)
-    return Prepared(_read(folder, TRAIN[train], progress), _read(folder, ("test",), progress), CLASSES)
+    return Prepared(_read(folder, TRAIN[train], workers), _read(folder, ("test",), workers), CLASSES)
 
 
-def _read(folder: Path, parts: tuple[str, ...], progress: Progress) -> Split:
+def _read(folder: Path, parts: tuple[str, ...], workers: Workers) -> Split:
     files = [
         (path, label)
         for part in parts
@@ -70,8 +70,8 @@ def _read(folder: Path, parts: tuple[str, ...], progress: Progress) -> Split:
     for row, (path, _) in enumerate(files):
         images[row] = _image(path)
         if row % 1000 == 999:
-            progress(row + 1, len(files))
-    progress(len(files), len(files))
+            workers.progress(row + 1, len(files))
+    workers.progress(len(files), len(files))
     return Split(images, np.array([label for _, label in files], np.int64), None)
 
 

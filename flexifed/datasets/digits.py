@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flexifed.bars import Progress
+from flexifed.parallel import Workers
 from flexifed.rng import stream
 from flexifed.samples import Prepared, Split
 from flexifed.transforms import ImageTransform
@@ -25,7 +25,7 @@ SIZE = 32
 TEST_FRACTION = 0.2
 
 
-def prepare(source: Path | None, progress: Progress) -> Prepared:
+def prepare(source: Path | None, workers: Workers) -> Prepared:
     """Enlarge the 8 x 8 images to 32 x 32 and draw a fifth of each class as the test set, always the same one."""
     from sklearn.datasets import load_digits
 
@@ -33,7 +33,7 @@ def prepare(source: Path | None, progress: Progress) -> Prepared:
     images = enlarge(bundled.images, SIZE)
     labels = bundled.target.astype(np.int64)
     test = _stratified(labels)
-    progress(len(labels), len(labels))
+    workers.progress(len(labels), len(labels))
     return Prepared(Split(images[~test], labels[~test], None), Split(images[test], labels[test], None), CLASSES)
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from flexifed.bars import Progress
 from flexifed.datasets import _speech
 from flexifed.datasets._source import locate
+from flexifed.parallel import Workers
 from flexifed.samples import Prepared
 from flexifed.transforms import SpectrogramTransform
 
@@ -20,12 +20,12 @@ CLASSES = _speech.WORDS_V1
 TRANSFORM = SpectrogramTransform()
 
 
-def prepare(source: Path | None, progress: Progress, *, split: str = "official") -> Prepared:
+def prepare(source: Path | None, workers: Workers, *, split: str = "official") -> Prepared:
     """Read the clips of all 30 words.
 
     Args:
         source: The data set's folder or its parent.
-        progress: Called with clips done and clips in total.
+        workers: Share the work on the clips, and are told clips done and clips in total.
         split: "official": `testing_list.txt` is the test split, all other clips train, those of `validation_list.txt`
             too. "speaker": a fixed fifth of the speakers is the test split, for copies without the training clips.
 
@@ -34,4 +34,4 @@ def prepare(source: Path | None, progress: Progress, *, split: str = "official")
     """
     folder = locate(source, FOLDER, FILES)
     clips = _speech.word_clips(folder, {word: label for label, word in enumerate(CLASSES)}, CLASSES, split)
-    return _speech.prepared(clips, CLASSES, progress, (_speech.SPLIT_NOTES[split],))
+    return _speech.prepared(clips, CLASSES, workers, (_speech.SPLIT_NOTES[split],))

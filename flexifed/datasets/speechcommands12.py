@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from flexifed.bars import Progress
 from flexifed.datasets import _speech
 from flexifed.datasets._source import locate
+from flexifed.parallel import Workers
 from flexifed.samples import Prepared
 from flexifed.transforms import SpectrogramTransform
 
@@ -21,7 +21,7 @@ CLASSES = (*KEYWORDS, "unknown", "silence")
 TRANSFORM = SpectrogramTransform()
 
 
-def prepare(source: Path | None, progress: Progress, *, split: str = "official") -> Prepared:
+def prepare(source: Path | None, workers: Workers, *, split: str = "official") -> Prepared:
     """Read the clips of the ten words and a share of the rest.
 
     `unknown`: in each split as many clips of the 25 other words as a keyword has on average, as in Warden (2018), or
@@ -30,7 +30,7 @@ def prepare(source: Path | None, progress: Progress, *, split: str = "official")
 
     Args:
         source: The data set's folder or its parent.
-        progress: Called with clips done and clips in total.
+        workers: Share the work on the clips, and are told clips done and clips in total.
         split: "official": `testing_list.txt` is the test split, all other clips train, those of `validation_list.txt`
             too. "speaker": a fixed fifth of the speakers is the test split, for copies without the training clips.
 
@@ -47,4 +47,4 @@ def prepare(source: Path | None, progress: Progress, *, split: str = "official")
         others = [clip for clip in clips if clip.test == test and clip.label == unknown]
         chosen += words + _speech.subsample(others, _speech.mean_count(words))
     chosen += _speech.background_clips(folder, silence)
-    return _speech.prepared(chosen, CLASSES, progress, (_speech.SPLIT_NOTES[split],))
+    return _speech.prepared(chosen, CLASSES, workers, (_speech.SPLIT_NOTES[split],))

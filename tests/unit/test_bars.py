@@ -1,21 +1,25 @@
-"""Progress in a log file."""
+"""Progress where there is no terminal."""
+
+import logging
 
 import pytest
 
 from flexifed.bars import bar
 
 
-def test_a_line_per_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_per_tenth(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "flexifed")
     with bar("data", "B") as progress:
         for done in (1, 9, 10, 11, 55, 100):
             progress(done, 100)
-    assert capsys.readouterr().err.splitlines() == ["data: 0 %", "data: 10 %", "data: 50 %", "data: 100 %"]
+    assert caplog.messages == ["data: 0 %", "data: 10 %", "data: 50 %", "data: 100 %"]
 
 
-def test_unknown_total_and_starting_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_total_and_starting_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "flexifed")
     with bar("data", "B") as progress:
         progress(5, 0)
         progress(50, 100)
         progress(0, 100)
         progress(10, 100)
-    assert capsys.readouterr().err.splitlines() == ["data: 50 %", "data: 10 %"]
+    assert caplog.messages == ["data: 50 %", "data: 10 %"]

@@ -313,6 +313,19 @@ class TestFile:
             assert [c.train.tolist() for c in read] == [[5, 2, 9], [7], [4, 8]]
             assert [c.test.tolist() for c in read] == [[0], [1, 3], []]
 
+    @pytest.mark.parametrize("rows", [1, 3, 7, 11])
+    def test_lists_may_straddle_row_groups(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+        monkeypatch.setattr(partition, "ROW_GROUP", rows)
+        lists = [([5, 2, 9, 1], [0, 3]), ([7], [0, 3]), ([4, 8], []), ([6, 3], [0, 3])]
+        clients = [partition.ClientSamples(np.array(a), np.array(b, dtype=np.int64)) for a, b in lists]
+        partition.write(tmp_path / "p.parquet", clients)
+
+        read = partition.read(tmp_path / "p.parquet")
+
+        assert pq.ParquetFile(tmp_path / "p.parquet").metadata.row_group(0).num_rows == rows
+        assert [(c.train.tolist(), c.test.tolist()) for c in read] == lists
+        assert all(c.train.dtype == c.test.dtype == np.int64 for c in read)
+
     def test_order_of_training_lists(self, prepared: Path, tmp_path: Path) -> None:
         shuffled = partition.read(self.make(prepared, tmp_path / "shuffled", order="shuffled"))
         ascending = partition.read(self.make(prepared, tmp_path / "index", order="index"))
@@ -338,6 +351,7 @@ class TestFile:
         shard = partition.read(self.make(prepared, tmp_path / "shard", partitioner="dirichlet"))
 
         assert all(c.test.tolist() == list(range(90)) for c in whole)
+        assert all(c.test is whole[0].test for c in whole), "held once"
         assert [c.train.tolist() for c in whole] == [c.train.tolist() for c in shard]
 
     def test_refusal_names_the_data_set_and_leaves_no_file(self, prepared: Path, tmp_path: Path) -> None:

@@ -45,11 +45,18 @@ def official(tmp_path: Path, folder: Path) -> Any:
     return unpack
 
 
-def run(dataset: str, path: Path | None, out: Path, files: list[dict[str, str]] | None = None, **options: Any) -> None:
+def run(
+    dataset: str,
+    path: Path | None,
+    out: Path,
+    files: list[dict[str, str]] | None = None,
+    threads: int | None = None,
+    **options: Any,
+) -> None:
     receipt = out.parent / "receipt.json"
     record = {"verified": False, "how": "local copy, not verified", "path": str(path), "files": files or []}
     receipt.write_text(json.dumps(record))
-    prepare(dataset, receipt=receipt, options=options, out=out)
+    prepare(dataset, receipt=receipt, options=options, out=out, threads=threads)
 
 
 def refusal(dataset: str, path: Path, out: Path, **options: Any) -> str:
@@ -104,6 +111,18 @@ def test_preparing_again_changes_nothing(tmp_path: Path, official: Any) -> None:
     for name in ("one", "two"):
         run("cifar10", source, tmp_path / name)
     assert samples.read_card(tmp_path / "one") == samples.read_card(tmp_path / "two")
+
+
+@pytest.mark.parametrize("dataset", ["agnews", "speechcommands12"])
+def test_number_of_threads_changes_nothing(
+    dataset: str, tmp_path: Path, official: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agnews, "ROWS", 7)  # many chunks in a small file
+    source = official(dataset)
+    for threads in (1, 2, 5):
+        run(dataset, source, tmp_path / str(threads), threads=threads)
+    one, *others = (samples.read_card(tmp_path / str(threads)) for threads in (1, 2, 5))
+    assert others == [one, one]
 
 
 def test_no_space(tmp_path: Path) -> None:
@@ -174,10 +193,10 @@ def test_cinic10_grey_images_have_three_equal_planes(tmp_path: Path, official: A
 
 
 def test_agnews_characters() -> None:
-    row = agnews.encode("The \N{EURO SIGN}5 \N{PILE OF POO}")
+    row, long, empty = agnews.encode(["The \N{EURO SIGN}5 \N{PILE OF POO}", "ab" * 600, ""])
     assert row[:9].tolist() == [ord("t"), ord("h"), ord("e"), 32, 0x20AC, ord("5"), 32, agnews.OTHER, 0]
     assert row.shape == (1024,) and row.dtype == np.int16 and not row[8:].any()
-    assert agnews.encode("ab" * 600)[-2:].tolist() == [ord("a"), ord("b")]
+    assert long[-2:].tolist() == [ord("a"), ord("b")] and not empty.any()
 
 
 def test_agnews_joins_title_and_body(tmp_path: Path, official: Any) -> None:
@@ -223,6 +242,24 @@ def test_speech_bad_recording(tmp_path: Path, official: Any, properties: dict[st
     file = wav(tmp_path / "speechcommands35/backward/a0000000_nohash_0.wav", **properties)
     message = refusal("speechcommands35", tmp_path / "speechcommands35", tmp_path / "out")
     assert str(file) in message and problem in message
+
+
+def test_speech_first_bad_recording_is_named(tmp_path: Path, official: Any) -> None:
+    source = official("speechcommands")
+    first, *_ = [wav(source / name / "a0000000_nohash_0.wav", n=0) for name in ("cat", "dog", "up", "zero")]
+    assert refusal("speechcommands", source, tmp_path / "out", threads=4) == f"{first} holds no samples."
+
+
+def test_speech_leaves_the_threads_of_torch_alone(tmp_path: Path, official: Any) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        run("speechcommands12", official("speechcommands12"), tmp_path / "out", threads=2)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_speech_unreadable_recording(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ rule prepare:
         f"{RESULTS}/benchmarks/{layout.DATA}.prepare.tsv"
     conda:
         "../../envs/flexifed.yaml"
+    # Enough: unpacking the archive, which one thread does, takes longer than the clips then.
+    threads: 4
     resources:
         mem_mb=8000,
         runtime=120,

@@ -11,4 +11,5 @@ with logs.to(snakemake.log[0]):
         receipt=Path(snakemake.input.receipt),
         options=dict(snakemake.params.options),
         out=Path(snakemake.output.card).parent,
+        threads=snakemake.threads,
     )
