@@ -13,6 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,8 @@ class Checkpoints:
                 partial.write_text(json.dumps({"digest": _digest(body), "body": body}))
         except OSError as error:
             log.warning("no checkpoint after round %d: %s; the run goes on", saved.round, error)
-            weights.unlink(missing_ok=True)
+            with suppress(OSError):
+                weights.unlink(missing_ok=True)
             return
         kept = {path.stem for path in self._records()[:KEPT]}
         for path in self.folder.iterdir():

@@ -98,24 +98,36 @@ def loop(
     done: int = 0,
     after_round: Callable[[int], None] = lambda round_number: None,
 ) -> None:
-    """The rounds of a federation that are not done yet; what is measured is added to the history."""
-    protocol = federation.protocol
+    """The rounds of a federation that are not done yet; what is measured is added to the history.
+
+    Raises:
+        UserError: a training loss is not finite, or memory was not enough; names round, client and version.
+    """
     accuracy: float | None = None
-    for round_number in range(done + 1, protocol.rounds + 1):
-        losses = engine.train(round_number)
-        _check_finite(federation.clients, losses, round_number)
-        evaluated = round_number % protocol.evaluate_every == 0 or round_number == protocol.rounds
-        if evaluated:
-            for client, loss in zip(federation.clients, losses, strict=True):
-                history.add(round_number, client.id, client.version, "local", "train_loss", loss)
-            _record(history, federation.clients, round_number, "local", engine.evaluate(round_number, train_mode=False))
-        engine.aggregate()
-        if evaluated:
-            evaluations = engine.evaluate(round_number, train_mode=True)
-            _record(history, federation.clients, round_number, "aggregated", evaluations)
-            accuracy = sum(e.accuracy for e in evaluations) / len(evaluations)
+    for round_number in range(done + 1, federation.protocol.rounds + 1):
+        try:
+            accuracy = _round(federation, engine, round_number, history) or accuracy
+        except UserError as error:
+            raise UserError(f"round {round_number}: {error}") from error
         progress(round_number, accuracy)
         after_round(round_number)
+
+
+def _round(federation: Federation, engine: Engine, round_number: int, history: History) -> float | None:
+    """One round; returns the mean accuracy after aggregation where the round is evaluated."""
+    clients, protocol = federation.clients, federation.protocol
+    losses = engine.train(round_number)
+    _check_finite(clients, losses)
+    if round_number % protocol.evaluate_every and round_number != protocol.rounds:
+        engine.aggregate()
+        return None
+    for client, loss in zip(clients, losses, strict=True):
+        history.add(round_number, client.id, client.version, "local", "train_loss", loss)
+    _record(history, clients, round_number, "local", engine.evaluate(round_number, train_mode=False))
+    engine.aggregate()
+    evaluations = engine.evaluate(round_number, train_mode=True)
+    _record(history, clients, round_number, "aggregated", evaluations)
+    return sum(e.accuracy for e in evaluations) / len(evaluations)
 
 
 def _record(
@@ -127,11 +139,11 @@ def _record(
                 history.add(round_number, client.id, client.version, phase, metric, value)
 
 
-def _check_finite(clients: Sequence[Client], losses: Sequence[float], round_number: int) -> None:
+def _check_finite(clients: Sequence[Client], losses: Sequence[float]) -> None:
     for client, loss in zip(clients, losses, strict=True):
         if not math.isfinite(loss):
             raise UserError(
-                f"round {round_number}: the training loss of client {client.id} ({client.version}) is {loss}; "
+                f"the training loss of client {client.id} ({client.version}) is {loss}; "
                 "lower `optimiser.learning_rate` for this data set or family."
             )
 

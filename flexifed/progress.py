@@ -43,14 +43,16 @@ def rounds(name: str, total: int, *, bar: bool | None = None) -> Iterator[Progre
             yield draw
         return
     started = last = time.monotonic()
+    first: int | None = None  # a run may go on after a checkpoint
 
     def line(round_number: int, accuracy: float | None) -> None:
-        nonlocal last
+        nonlocal last, first
         now = time.monotonic()
+        first = first or round_number
         if now - last < SECONDS_BETWEEN_LINES and round_number < total:
             return
         last = now
-        left = (now - started) / round_number * (total - round_number)
+        left = (now - started) / (round_number - first + 1) * (total - round_number)
         remaining = f"{tqdm.format_interval(left)} left" if round_number < total else "done"
         log.info("%s", "  ".join(filter(None, [name, f"round {round_number}/{total}", _accuracy(accuracy), remaining])))
 

@@ -5,7 +5,8 @@ An engine is a file of this folder with a function ``create(federation: Federati
 from `flexifed.client.batches`, so engines differ in speed and rounding and in nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol as Interface
 
@@ -13,9 +14,13 @@ import torch
 from torch import nn
 
 from flexifed.client import Client, Samples
+from flexifed.errors import UserError
 from flexifed.plan import Plan
 from flexifed.protocol import Protocol
 from flexifed.transforms import Transform
+
+NO_MEMORY = ("can't allocate memory", "could not create a memory")
+"""What PyTorch's allocator and oneDNN say on a CPU, as errors of no class of their own."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,26 @@ class Evaluation:
     accuracy: float
     loss: float
     accuracy_train_mode: float | None
+
+
+@contextmanager
+def working_on(client: Client) -> Iterator[None]:
+    """Turn a want of memory into an error that names the client.
+
+    Raises:
+        UserError: PyTorch, oneDNN or Python could not get the memory they asked for.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError; on a CPU only texts differ
+        wanted = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not wanted and not any(text in str(error) for text in NO_MEMORY):
+            raise
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"client {client.id} ({client.version}): out of memory ({said}). Run fewer cells at a time, or take fewer "
+            "clients, a smaller `batch_size` or a narrower family."
+        ) from error
 
 
 class Engine(Interface):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flexifed import aggregation
 from flexifed.client import Client
-from flexifed.engines import Evaluation, Federation
+from flexifed.engines import Evaluation, Federation, working_on
 from flexifed.engines._workspace import Workspace
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
@@ -61,7 +61,7 @@ class Fast:
         results = []
         for client in self.federation.clients:
             workspace = self.workspaces[client.version]
-            with workspace.turn():
+            with working_on(client), workspace.turn():
                 results.append(work(workspace, client))
         for workspace in self.workspaces.values():
             workspace.join()

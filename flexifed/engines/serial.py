@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from flexifed import aggregation, rng
 from flexifed.client import Client, batches
-from flexifed.engines import Evaluation, Federation
+from flexifed.engines import Evaluation, Federation, working_on
 from flexifed.models import set_generator
 
 PRECISIONS = ("float32",)
@@ -33,7 +33,11 @@ class Serial:
 
     def train(self, round_number: int) -> list[float]:
         """See `Engine.train`."""
-        return [self._train(client, round_number) for client in self.federation.clients]
+        losses = []
+        for client in self.federation.clients:
+            with working_on(client):
+                losses.append(self._train(client, round_number))
+        return losses
 
     def _model(self, client: Client) -> nn.Module:
         """The model of the client's version, with this client's weights until the next call for the version."""
@@ -81,7 +85,11 @@ class Serial:
     @torch.no_grad()
     def evaluate(self, round_number: int, *, train_mode: bool) -> list[Evaluation]:
         """See `Engine.evaluate`."""
-        return [self._evaluate(client, round_number, train_mode) for client in self.federation.clients]
+        evaluations = []
+        for client in self.federation.clients:
+            with working_on(client):
+                evaluations.append(self._evaluate(client, round_number, train_mode))
+        return evaluations
 
     def _evaluate(self, client: Client, round_number: int, train_mode: bool) -> Evaluation:
         model = self._model(client)

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +166,48 @@ def test_a_loss_that_is_not_finite_stops_the_cell_and_leaves_no_result(tmp_path:
     with pytest.raises(UserError, match=r"round [12]: the training loss of client \d \(V\d\) is (nan|inf)"):
         federations.run(tmp_path, job)
     assert not (tmp_path / "cell").exists()
+
+
+def test_a_failing_run_keeps_its_history_up_to_then(tmp_path: Path) -> None:
+    """A learning rate that is too high for the second round only: the weights grow until they are not finite."""
+    job = federations.job(rounds=50, evaluate_every=1, optimiser=federations.protocol.Optimiser(learning_rate=30.0))
+    kept = tmp_path / "logs/cell.failed.parquet"
+    with pytest.raises(UserError, match=r"round (\d+): the training loss of client") as error:
+        federations.run(tmp_path, job, failed_history=kept)
+    failed_in = int(str(error.value).split(":")[0].removeprefix("round "))
+    assert failed_in > 1
+    assert set(pd.read_parquet(kept)["round"]) == set(range(1, failed_in))
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from flexifed import registry
+from flexifed.errors import UserError
+from tests.unit import federations
+small, large = (
+    registry.load("engine", sys.argv[2]).create(federations.assemble(Path(sys.argv[1]), federations.job(**settings)))
+    for settings in ({"family": "resnet"}, {"family": "vgg", "batch_size": 32, "slices": 1})
+)
+small.train(1)  # so that everything is imported
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20),) * 2)
+try:
+    large.train(1)
+except UserError as error:
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+    print("UserError:", error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits address space as Linux does")
+@pytest.mark.parametrize("engine", registry.names("engine"))
+def test_a_want_of_memory_names_the_client(tmp_path: Path, engine: str) -> None:
+    """A real one: the process may take one more megabyte."""
+    found = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path), engine], capture_output=True, text=True, timeout=120
+    )
+    assert "UserError: client 0 (V1): out of memory" in found.stdout, found.stderr
 
 
 def test_it_learns(tmp_path: Path) -> None:
