@@ -56,14 +56,13 @@ def matrix_product_rate(device: torch.device, precision: str) -> float:
 
     Args:
         device: where.
-        precision: "tf32" is float32 with TF32 allowed; every other name is torch's name of the dtype. The process's
-            settings are left as they are otherwise, so "float32" is what this process does with float32.
+        precision: "tf32" is float32 with TF32 allowed, for the rest of the process's life; every other name is torch's
+            name of the dtype, and "float32" is what the process's settings make of it.
     """
-    tf32 = precision == "tf32"
+    if precision == "tf32":
+        torch.set_float32_matmul_precision("high")
     edge, products = EDGE[device.type], PRODUCTS[device.type]
-    dtype = torch.float32 if tf32 else getattr(torch, precision)
-    allowed = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = allowed or tf32
+    dtype = torch.float32 if precision == "tf32" else getattr(torch, precision)
     generator = rng.torch_stream(0, "bench", "product", device=device)
     a, b = (torch.randn((edge, edge), device=device, generator=generator).to(dtype) for _ in range(2))
     out = torch.empty_like(a)
@@ -74,7 +73,6 @@ def matrix_product_rate(device: torch.device, precision: str) -> float:
             torch.mm(a, b, out=out)
         synchronise(device)
         seconds.append(time.perf_counter() - started)
-    torch.backends.cuda.matmul.allow_tf32 = allowed
     return products * 2 * edge**3 / statistics.median(seconds[1:])
 
 

@@ -14,6 +14,7 @@ class Peak:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         if device.type == "cuda":
+            torch.cuda.init()  # without which there is nothing to reset
             torch.cuda.reset_peak_memory_stats(device)
             self.before = float(torch.cuda.memory_allocated(device))
         else:

@@ -94,7 +94,10 @@ def peak() -> float:
 
 
 def matrix_product_rate() -> float:
-    """Floating-point operations a second of large matrix products in the candidate's precision, in this process."""
+    """Floating-point operations a second of large matrix products in the candidate's precision, in this process.
+
+    To be asked for last: it may change the process's settings.
+    """
     (subject,) = _subjects
     return arithmetic.matrix_product_rate(subject.device, subject.candidate.precision)
 
