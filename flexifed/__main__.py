@@ -1,4 +1,4 @@
-"""Commands that need no Snakemake: `python -m flexifed cell | job | run | plan | cells | generate`."""
+"""Commands that need no Snakemake: `python -m flexifed cell | job | run | plan | cells | bench | generate`."""
 
 import argparse
 import dataclasses
@@ -52,6 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     cells = commands.add_parser("cells", help="list the cells of a study and which of them have been run")
     cells.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the study (default: %(default)s)")
     cells.set_defaults(run=_cells)
+
+    bench = commands.add_parser("bench", help="measure this machine: rounds, aggregation, dry runs (about 15 minutes)")
+    bench.add_argument("--out", type=Path, default=Path("results/bench"), help="folder (default: %(default)s)")
+    bench.add_argument("--device", help=DEVICE)
+    bench.add_argument("--quick", action="store_true", help="next to nothing, to see that it works")
+    bench.set_defaults(run=_bench)
 
     generate = commands.add_parser("generate", help="rewrite what is generated in config/ and in the README")
     generate.set_defaults(run=_generate)
@@ -122,6 +128,13 @@ def _cells(arguments: argparse.Namespace) -> None:
         folder = layout.study_folder(study.study) / layout.CELL.format(**vars(cell))
         state = "done" if (folder / "run.json").exists() else "begun" if (folder / "checkpoints").exists() else "-"
         print(f"{state:5} {cell}")
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from flexifed.bench.run import run
+
+    run(arguments.out, arguments.device, quick=arguments.quick)
+    print(arguments.out / "bench.md")
 
 
 def _generate(arguments: argparse.Namespace) -> None:

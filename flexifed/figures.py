@@ -63,7 +63,7 @@ _STYLE: Any = {
 }
 
 
-def _styled(function: Callable[P, R]) -> Callable[P, R]:
+def styled(function: Callable[P, R]) -> Callable[P, R]:
     """Run with this module's style and leave matplotlib's settings as they were."""
 
     @wraps(function)
@@ -74,7 +74,7 @@ def _styled(function: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-@_styled
+@styled
 def save(figure: Figure, stem: Path) -> None:
     """Write `{stem}.png` (150 dots per inch) and `{stem}.svg`, without dates or versions in them."""
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
@@ -92,7 +92,7 @@ def colours(strategies: Sequence[str]) -> dict[str, str]:
 # Convergence
 
 
-@_styled
+@styled
 def convergence(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
     """Accuracy after aggregation against rounds, in the manner of the paper's Figure 4.
 
@@ -170,7 +170,7 @@ def _curve(panel: Axes, per_seed: pd.DataFrame, colour: str, n_seeds: int) -> No
 # Final numbers
 
 
-@_styled
+@styled
 def final_numbers(table: pd.DataFrame) -> Figure:
     """Mean over versions of every line of Table 1 with its 95 % interval, a panel per block.
 
@@ -217,7 +217,7 @@ def _dots(panel: Axes, block: pd.DataFrame, palette: Mapping[str, str]) -> None:
 # Class mix
 
 
-@_styled
+@styled
 def class_mix(
     clients: Sequence[ClientSamples], train_labels: np.ndarray, test_labels: np.ndarray, classes: Sequence[str]
 ) -> Figure:
@@ -263,7 +263,7 @@ def _legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> No
 # Who shares what
 
 
-@_styled
+@styled
 def sharing(plans: Sequence[Plan]) -> Figure:
     """Who averages which layer with whom: a panel per plan, a row per client, a column per layer from input to output.
 

@@ -1,0 +1,82 @@
+"""How much arithmetic a model takes, and how much of it the machine does in a large matrix product."""
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from flexifed import models, rng
+from flexifed.bench.workload import CLASSES, SHAPES, Workload
+from flexifed.models import set_generator
+
+EDGE = {"cpu": 2048, "cuda": 8192}
+"""Rows and columns of the matrices."""
+PRODUCTS = {"cpu": 3, "cuda": 20}
+"""In a measured run, of which there are five."""
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Floating-point operations of convolutions and matrix products for one sample; a multiply-add is two."""
+
+    training: float
+    """Forward and backward."""
+    test: float
+    """Forward."""
+
+
+def of_model(workload: Workload, version: str) -> Flops:
+    """Counted by torch on a model without values; gradients that training does not need are not counted."""
+    kind, batch = workload.kind, 2
+    model = models.build_meta(
+        workload.family, version, SHAPES[kind], CLASSES[kind], workload.job("serial", "float32").family_options
+    ).to("meta")
+    set_generator(model, torch.Generator())
+    dtype = torch.float32 if kind == "image" else torch.int64
+    inputs = torch.zeros((batch, *SHAPES[kind]), dtype=dtype, device="meta")
+    with FlopCounterMode(display=False) as training:
+        model(inputs).sum().backward()
+    with torch.no_grad(), FlopCounterMode(display=False) as test:
+        model.eval()(inputs)
+    return Flops(training.get_total_flops() / batch, test.get_total_flops() / batch)
+
+
+def of_round(workload: Workload, n_test: int) -> float:
+    """Floating-point operations of a round: its training, and one evaluation of every client's test samples."""
+    versions = workload.protocol.client_versions()
+    flops = {version: of_model(workload, version) for version in dict.fromkeys(versions)}
+    training, test = workload.samples / len(versions), n_test // int(workload.protocol.partition.options["parts"])
+    return sum(training * flops[version].training + test * flops[version].test for version in versions)
+
+
+def matrix_product_rate(device: torch.device, precision: str) -> float:
+    """Floating-point operations a second in products of square matrices, median of five runs after one warm-up.
+
+    Args:
+        device: where.
+        precision: "tf32" is float32 with TF32 allowed, for the rest of the process's life; every other name is torch's
+            name of the dtype, and "float32" is what the process's settings make of it.
+    """
+    if precision == "tf32":
+        torch.set_float32_matmul_precision("high")
+    edge, products = EDGE[device.type], PRODUCTS[device.type]
+    dtype = torch.float32 if precision == "tf32" else getattr(torch, precision)
+    generator = rng.torch_stream(0, "bench", "product", device=device)
+    a, b = (torch.randn((edge, edge), device=device, generator=generator).to(dtype) for _ in range(2))
+    out = torch.empty_like(a)
+    seconds = []
+    for _ in range(6):
+        started = time.perf_counter()
+        for _ in range(products):
+            torch.mm(a, b, out=out)
+        synchronise(device)
+        seconds.append(time.perf_counter() - started)
+    return products * 2 * edge**3 / statistics.median(seconds[1:])
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was asked to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
