@@ -56,13 +56,11 @@ def matrix_product_rate(device: torch.device, precision: str) -> float:
 
     Args:
         device: where.
-        precision: "tf32" is float32 with TF32 allowed, for the rest of the process's life; every other name is torch's
-            name of the dtype, and "float32" is what the process's settings make of it.
+        precision: bfloat16 is the dtype of the factors; float32 and tf32 are float32 with the process's settings (see
+            `flexifed.precision`).
     """
-    if precision == "tf32":
-        torch.set_float32_matmul_precision("high")
     edge, products = EDGE[device.type], PRODUCTS[device.type]
-    dtype = torch.float32 if precision == "tf32" else getattr(torch, precision)
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     generator = rng.torch_stream(0, "bench", "product", device=device)
     a, b = (torch.randn((edge, edge), device=device, generator=generator).to(dtype) for _ in range(2))
     out = torch.empty_like(a)

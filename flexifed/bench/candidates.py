@@ -19,19 +19,18 @@ class Candidate:
         return f"{self.engine} {self.precision}"
 
 
-def known() -> list[Candidate]:
-    """The plain loop first. An engine names its precisions in its constant `PRECISIONS`; without it, float32 only."""
+def known(device: str) -> list[Candidate]:
+    """The plain loop first. TF32 is for GPUs: a CPU computes it as float32."""
     engines = [
         Candidate(engine, precision)
         for engine in registry.names("engine")
-        for precision in getattr(registry.load("engine", engine), "PRECISIONS", (FLOAT32,))
+        for precision in registry.constant("engine", engine, "PRECISIONS")
+        if not (device == "cpu" and precision == "tf32")
     ]
     return [Candidate(PLAIN, FLOAT32), *engines]
 
 
 def aggregating() -> list[Candidate]:
-    """One candidate for each way to aggregate, which does not depend on the precision of training."""
-    first: dict[str, Candidate] = {}
-    for candidate in known():
-        first.setdefault(candidate.engine, candidate)
-    return list(first.values())
+    """The plain loop and every engine but the serial one, whose averages are there to be right, not fast."""
+    engines = [Candidate(engine, FLOAT32) for engine in registry.names("engine") if engine != "serial"]
+    return [Candidate(PLAIN, FLOAT32), *engines]

@@ -90,7 +90,7 @@ def _measure(folder: Path, out: Path, size: Size, device: str) -> Rows:
         for workload in work.values():
             one = rounds.measure(
                 workload,
-                candidates.known(),
+                candidates.known(device),
                 size.rounds,
                 n_test=size.n_test,
                 device=device,

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 
-from flexifed import federation, registry
+from flexifed import federation, precision, registry
 from flexifed.bench import arithmetic
 from flexifed.bench.candidates import PLAIN, Candidate
 from flexifed.bench.memory import Peak
@@ -24,8 +25,8 @@ class Seconds:
 
     @property
     def total(self) -> float:
-        """Of the whole round."""
-        return self.train + self.aggregate + self.evaluate
+        """Of training and test. Averaging has a table of its own, and would weigh too much in a cut-down round."""
+        return self.train + self.evaluate
 
 
 @dataclass
@@ -41,6 +42,8 @@ class Subject:
 
 _subjects: list[Subject] = []
 """The process's one subject, between two calls."""
+_settings = ExitStack()
+"""Settings of the process that the subject needs, for as long as the process lives."""
 
 
 def load(candidate: Candidate, workload: Workload, device_name: str, threads: int) -> None:
@@ -59,6 +62,7 @@ def load(candidate: Candidate, workload: Workload, device_name: str, threads: in
     if candidate.engine == PLAIN:
         engine = plain.create(job, files["prepared"], files["partition_file"], device)
     else:
+        _settings.enter_context(precision.applied(job.precision))
         assembled = federation.assemble(job, **files, device=device)
         engine = registry.load("engine", candidate.engine).create(assembled)
     _subjects[:] = [Subject(engine, candidate, device, peak)]
@@ -94,10 +98,7 @@ def peak() -> float:
 
 
 def matrix_product_rate() -> float:
-    """Floating-point operations a second of large matrix products in the candidate's precision, in this process.
-
-    To be asked for last: it may change the process's settings.
-    """
+    """Floating-point operations a second of large matrix products in the candidate's precision, in this process."""
     (subject,) = _subjects
     return arithmetic.matrix_product_rate(subject.device, subject.candidate.precision)
 

@@ -19,7 +19,7 @@ from flexifed.plan import Plan
 from flexifed.protocol import Protocol
 from flexifed.transforms import Transform
 
-NO_MEMORY = ("can't allocate memory", "could not create a memory")
+NO_MEMORY = ("can't allocate memory", "could not create a memory", "could not create a primitive")
 """What PyTorch's allocator and oneDNN say on a CPU, as errors of no class of their own."""
 
 
