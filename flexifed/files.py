@@ -1,5 +1,6 @@
 """Files that are whole or absent: everything is written beside its final name and moved there when complete."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from flexifed.errors import UserError
 
 
 @contextmanager
@@ -20,6 +23,28 @@ def complete(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock while the block runs; the system releases it when the process ends, however it ends.
+
+    Args:
+        path: the lock's file, which stays.
+        what: what must not be done twice at a time, for the error.
+
+    Raises:
+        UserError: another process holds the lock.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{what} is under way in another process, which holds {path}. Wait for it or stop it."
+            ) from None
+        yield
 
 
 def write_json(path: Path, value: Any) -> None:
