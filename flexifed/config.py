@@ -5,6 +5,7 @@ The only module that needs pydantic. `config/config.schema.json` and `config/REA
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,7 +127,7 @@ class Study(Closed):
         known = sorted(p.stem for p in PRESETS.glob("*.yaml"))
         if preset not in known:
             raise UserError(f"{where}.preset: {registry.unknown('preset', preset, known)}")
-        values = _merge(yaml.safe_load((PRESETS / f"{preset}.yaml").read_text()), overrides)
+        values = _merge(_preset(preset), overrides)
         if dataset and self.dataset(dataset).optimiser:
             values = _merge(values, {"optimiser": dict(self.dataset(dataset).optimiser)})
             where = f"{where} (or datasets.{dataset}.optimiser)"
@@ -138,6 +139,13 @@ class Study(Closed):
     def job(self, cell: Cell) -> Job:
         """The cell with all that its training depends on."""
         return Job(cell, self.protocol(cell.protocol, cell.dataset), self.families.get(cell.family, {}), self.engine)
+
+
+@lru_cache
+def _preset(name: str) -> dict[str, Any]:
+    """A preset's settings. Kept, since a study asks for them once for each cell."""
+    preset: dict[str, Any] = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
+    return preset
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
