@@ -10,7 +10,6 @@ in `plugin/`, which touches their outputs, so no data is needed and the driver i
 import argparse
 import csv
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -100,7 +99,9 @@ def timed(cells: int, what: str, command: list[str], folder: Path) -> Measured:
         raise SystemExit(f"{what}, {cells} cells: {' '.join(command)} failed:\n{log.read_text()[-3000:]}")
     jobs = len(list((folder / "results").rglob("*.log"))) if what == "run everything" else 0
     files = sum(len(names) for part in ("results", ".snakemake") for *_, names in os.walk(folder / part))
-    done = Measured(cells, what, jobs, round(wall, 2), round(used.ru_utime + used.ru_stime, 2), used.ru_maxrss // 977, files)
+    done = Measured(
+        cells, what, jobs, round(wall, 2), round(used.ru_utime + used.ru_stime, 2), used.ru_maxrss // 977, files
+    )
     print(done, flush=True)
     return done
 
@@ -133,7 +134,9 @@ def driver_table(rows: list[Measured]) -> str:
     lines = [head, ["---", *["---:"] * len(sizes)]]
     for what in dict.fromkeys(row.what for row in rows):
         found = [by.get((what, size)) for size in sizes]
-        lines.append([what, *("not measured" if m is None else f"{m.wall_s:,.1f} s, {m.peak_mb:,.0f} MB" for m in found)])
+        lines.append(
+            [what, *("not measured" if m is None else f"{m.wall_s:,.1f} s, {m.peak_mb:,.0f} MB" for m in found)]
+        )
     runs = [by.get(("run everything", size)) for size in sizes]
     lines.append(["jobs a second while running everything", *(f"{m.jobs / m.wall_s:.0f}" if m else "" for m in runs)])
     lines.append(["files afterwards", *(f"{m.files:,}" if m else "" for m in runs)])
