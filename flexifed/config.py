@@ -273,10 +273,10 @@ def read(path: Path) -> Study:
         UserError: the file is not there, is not YAML, or does not describe a study; the message begins with its name.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = yaml.safe_load(Path(path).read_bytes())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: a study is a mapping of keys, see config/README.md")

@@ -353,7 +353,9 @@ def write_class_mix(partition_file: Path, prepared: Path, stem: Path) -> None:
     """`class_mix` of a partition of a prepared data set."""
     train, test = (samples.read_labels(prepared, split).labels for split in samples.SPLITS)
     classes = samples.read_card(prepared)["classes"]
-    save(class_mix(partition.read(partition_file), train, test, classes), stem)
+    held = partition.read(partition_file)
+    partition.check_fits(partition_file, held, clients=len(held), n_train=len(train), n_test=len(test))
+    save(class_mix(held, train, test, classes), stem)
 
 
 def write_sharing(plan_files: Sequence[Path], stem: Path) -> None:

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from flexifed.errors import UserError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -90,6 +93,29 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected a JSON object, found {type(value).__name__}. Make it again.")
     return value
+
+
+@contextmanager
+def parquet(path: Path, columns: list[str]) -> Iterator[pq.ParquetFile]:
+    """Open a parquet file with exactly these columns; pages that were written with a checksum are held against it.
+
+    Raises:
+        UserError: it is not there, is damaged, or has other columns; also where the block finds out, while it reads or
+            casts.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            if (found := file.schema_arrow.names) != columns:
+                raise UserError(
+                    f"{path}: expected columns {', '.join(columns)}, found {', '.join(found)}. Make it again."
+                )
+            yield file
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: {error.strerror}.") from error
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged, or not a parquet file ({error}). Make it again.") from error
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flexifed import files, protocol, registry, rng, samples
@@ -71,6 +72,53 @@ def partition(
     write(out, [ClientSamples(*lists) for lists in zip(ordered, tests, strict=True)])
 
 
+def check_fits(path: Path, held: Sequence[ClientSamples], *, clients: int, n_train: int, n_test: int) -> None:
+    """Check that a partition was made for this many clients, and for a data set of this size.
+
+    Raises:
+        UserError: it was made for another number of clients, or names a sample that is not there.
+    """
+    if len(held) != clients:
+        raise UserError(f"{path} is for {len(held)} clients, there are {clients}. Make the partition again.")
+    for split, size in (("train", n_train), ("test", n_test)):
+        last = max(int(getattr(client, split).max(initial=-1)) for client in held)
+        if last >= size:
+            raise UserError(
+                f"{path} names {split} sample {last:,}, the data set has {size:,}. Make the partition again."
+            )
+
+
+def _check_columns(path: Path, table: pa.Table) -> None:
+    """Refuse rows that no list of a client can hold; `_check_list` sees to the rest."""
+    splits = pc.unique(table["split"].cast(pa.string())).to_pylist()
+    wrong = ""
+    if len(table) == 0 or any(column.null_count for column in table.columns):
+        wrong = "it has no rows, or gaps in them"
+    elif any(pc.min(table[name]).as_py() < 0 for name in ("client", "sample", "order")):
+        wrong = "it holds a negative number"
+    elif pc.max(table["client"]).as_py() >= len(table):
+        wrong = f"of the clients up to {pc.max(table['client']).as_py()} some have no rows"
+    elif not set(splits) <= set(samples.SPLITS):
+        wrong = f"its splits are {', '.join(map(str, splits))}, expected {', '.join(samples.SPLITS)}"
+    if wrong:
+        raise UserError(f"{path} is not a partition: {wrong}. Make the partition again.")
+
+
+def _check_list(path: Path, client: int, split: str, order: np.ndarray, sample: np.ndarray) -> None:
+    """Refuse a client's list, int [n], sorted by `order`, that is not one."""
+    wrong = ""
+    if split == "train" and len(sample) == 0:
+        wrong = "are none"
+    elif not np.array_equal(order, np.arange(len(order))):
+        wrong = "are not in an order 0, 1, 2, ..."
+    elif len(np.unique(sample)) != len(sample):
+        wrong = "hold one twice"
+    if wrong:
+        raise UserError(
+            f"{path} is not a partition: the {split} samples of client {client} {wrong}. Make the partition again."
+        )
+
+
 def _check(lists: Sequence[Indices], clients: int, size: int) -> None:
     """Assert what every partitioner promises: a list for each client, none empty, no sample twice, all in range."""
     assert len(lists) == clients and all(len(indices) for indices in lists)
@@ -104,12 +152,25 @@ def write(path: Path, clients: Sequence[ClientSamples]) -> None:
         # Deltas: a whole test set for each client is stored in next to no space.
         encoding = dict.fromkeys(("sample", "order"), "DELTA_BINARY_PACKED")
         table = pa.Table.from_arrays(columns, schema=SCHEMA)
-        pq.write_table(table, partial, compression="zstd", use_dictionary=["client", "split"], column_encoding=encoding)
+        pq.write_table(
+            table,
+            partial,
+            compression="zstd",
+            use_dictionary=["client", "split"],
+            column_encoding=encoding,
+            write_page_checksum=True,
+        )
 
 
 def read(path: Path) -> list[ClientSamples]:
-    """Read a partition file: the samples of client 0, 1, ..."""
-    table = pq.read_table(path, schema=SCHEMA)
+    """Read a partition file: the samples of client 0, 1, ...
+
+    Raises:
+        UserError: it is not there, is damaged, or is not a partition; the file is named.
+    """
+    with files.parquet(path, SCHEMA.names) as file:
+        table = file.read().cast(SCHEMA)
+    _check_columns(path, table)
     client, sample, order = (table[name].to_numpy() for name in ("client", "sample", "order"))
     test = np.asarray(table["split"].cast(pa.string()).to_numpy() == "test")
     # One list per (client, split), the training list first; rows may come in any order.
@@ -117,4 +178,6 @@ def read(path: Path) -> list[ClientSamples]:
     rows = np.lexsort((order, owner))
     ends = np.cumsum(np.bincount(owner, minlength=2 * (1 + int(client.max()))))[:-1]
     lists = np.split(sample[rows].astype(np.int64), ends)
+    for number, (places, indices) in enumerate(zip(np.split(order[rows], ends), lists, strict=True)):
+        _check_list(path, number // 2, samples.SPLITS[number % 2], places, indices)
     return [ClientSamples(train, test) for train, test in zip(lists[::2], lists[1::2], strict=True)]

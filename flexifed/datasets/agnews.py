@@ -82,7 +82,7 @@ def _rows(path: Path) -> Iterator[tuple[int, str, int]]:
     number = 0
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            for number, row in enumerate(csv.reader(stream), start=1):
+            for number, row in enumerate(csv.reader(stream, strict=True), start=1):
                 where = f"{path}, row {number}"
                 if len(row) != 3:
                     raise UserError(f"{where}: expected class, title, description, found {len(row)} columns.")
@@ -90,6 +90,8 @@ def _rows(path: Path) -> Iterator[tuple[int, str, int]]:
                     raise UserError(f"{where}: class must be one of {', '.join(known)}, found {row[0]!r}.")
                 position += sum(map(len, row))
                 yield known[row[0]], f"{row[1]} {row[2]}", position
+        if number and path.read_bytes()[-1:] != b"\n":
+            raise UserError(f"{path}, row {number}: the file ends within a line, so it was cut short.")
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path}, after row {number}: not a CSV file in UTF-8 ({error}).") from error
 

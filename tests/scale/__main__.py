@@ -1,10 +1,10 @@
-"""Measure what the driver costs, by the number of cells, and bring docs/scale.csv and the tables of docs/scale.md up to date.
+"""Measure what the driver costs, by the number of cells, and write docs/scale.csv and the tables of docs/scale.md.
 
     python -m tests.scale 120 2000      measure these sizes (anew)
     python -m tests.scale               only write the tables from docs/scale.csv
 
-The study is the paper's Table 1 with more seeds, in a private copy of the workflow. Its jobs go to the stand-in executor
-in `plugin/`, which touches their outputs, so no data is needed and the driver is all that is measured.
+The study is the paper's Table 1 with more seeds, in a private copy of the workflow. Its jobs go to the stand-in
+executor in `plugin/`, which touches their outputs, so no data is needed and the driver is all that is measured.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A Snakemake executor that stands in for a cluster: a job is done as soon as it is looked at, and has touched its files.
+"""A Snakemake executor that stands in for a cluster: a job has touched its files and is done when it is looked at.
 
 It takes the way of every remote executor (command line, submission, status checks), so that what is measured is the
 driver. Found by Snakemake through its name, where this folder is on the path: `snakemake --executor standin`.
