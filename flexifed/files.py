@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,18 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno in FORBIDDEN:
             raise UserError(f"may not write {error.filename or path}: {error.strerror}.") from error
         raise
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure that files can be written into a folder, by writing one; the folder is made if need be.
+
+    Raises:
+        UserError: it cannot be made, or takes no file.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
 
 def existing(path: Path) -> Path:

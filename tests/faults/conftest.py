@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-FEW = 3
+TIMES = int(os.environ.get("FAULTS_COUNT", "3"))
+FEW = TIMES < 10
+"""Whether this is the short run of `make test`."""
 KEY = "fault"
 
 
@@ -22,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def count() -> int:
     """How often a fault is to be made."""
-    return int(os.environ.get("FAULTS_COUNT", FEW))
+    return TIMES
 
 
 @pytest.fixture

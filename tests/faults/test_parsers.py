@@ -250,7 +250,7 @@ def read_news(folder: Path, content: bytes) -> list[tuple[int, str]]:
 
 
 TEXT = st.text(st.characters(max_codepoint=0x7FFF, exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
-BEYOND = {point: agnews.OTHER for point in range(0x8000, 0x10000)}  # a few small letters of capitals below
+BEYOND = dict.fromkeys(range(0x8000, 0x10000), agnews.OTHER)  # a few small letters of capitals below
 ROWS = st.lists(st.tuples(st.integers(1, 4), TEXT, TEXT), min_size=1, max_size=5)
 
 
