@@ -20,15 +20,17 @@ from pathlib import Path
 
 import yaml
 
-from flexifed import config, generated, layout
+from flexifed import config, generated, layout, models, titles
 from flexifed.cell import Cell
 from flexifed.files import complete
+from flexifed.protocol import Protocol
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "config", "envs", "flexifed", "pyproject.toml")
 TABLE, PAGE = ROOT / "docs/scale.csv", ROOT / "docs/scale.md"
 PER_SEED = 40  # cells of Table 1 with one seed
-JOBS = "1000"  # submitted at a time: a thousand GPUs
+GPUS = 1000  # jobs submitted at a time
+CLIENTS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Measured:
     jobs: int
     wall_s: float
     cpu_s: float
-    peak_mb: float
+    peak_mb: int
     files: int
 
 
@@ -69,7 +71,16 @@ def measure(cells: int, folder: Path) -> list[Measured]:
     snakemake = [sys.executable, "-m", "snakemake", "--quiet", "all", "--configfile", "scale.yaml"]
     last: Cell = config.read(folder / "scale.yaml").cells()[-1]
     record = layout.study_folder("scale") / layout.CELL.format(**vars(last)) / "run.json"
-    remote = ["--executor", "standin", "--jobs", JOBS, "--seconds-between-status-checks", "1", "--latency-wait", "0"]
+    remote = [
+        "--executor",
+        "standin",
+        "--jobs",
+        str(GPUS),
+        "--seconds-between-status-checks",
+        "1",
+        "--latency-wait",
+        "0",
+    ]
     commands = {
         "list the cells": [sys.executable, "-m", "flexifed", "cells", "--config", "scale.yaml"],
         "dry run of everything": [*snakemake, "--cores", "1", "--dry-run"],
@@ -128,19 +139,71 @@ def read() -> list[Measured]:
 
 def driver_table(rows: list[Measured]) -> str:
     """Seconds and memory of each command."""
-    sizes = sorted({row.cells for row in rows})
-    by = {(row.what, row.cells): row for row in rows}
-    head = ["", *(f"{size:,} cells" for size in sizes)]
-    lines = [head, ["---", *["---:"] * len(sizes)]]
+    sizes, by = _by_command(rows)
+    lines = []
     for what in dict.fromkeys(row.what for row in rows):
-        found = [by.get((what, size)) for size in sizes]
-        lines.append(
-            [what, *("not measured" if m is None else f"{m.wall_s:,.1f} s, {m.peak_mb:,.0f} MB" for m in found)]
-        )
-    runs = [by.get(("run everything", size)) for size in sizes]
-    lines.append(["jobs a second while running everything", *(f"{m.jobs / m.wall_s:.0f}" if m else "" for m in runs)])
-    lines.append(["files afterwards", *(f"{m.files:,}" if m else "" for m in runs)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        each = [by[what, size] for size in sizes]
+        lines.append([what, *(f"{row.cpu_s:,.1f} s ({row.wall_s:,.1f} s), {row.peak_mb:,} MB" for row in each)])
+    runs = [by["run everything", size] for size in sizes]
+    lines.append(["jobs scheduled", *(f"{run.jobs:,}" for run in runs)])
+    lines.append(["files afterwards", *(f"{run.files:,}" for run in runs)])
+    return _markdown(["", *(f"{size:,} cells" for size in sizes)], lines)
+
+
+def limits_table(rows: list[Measured]) -> str:
+    """What follows for a thousand GPUs from each size."""
+    sizes, by = _by_command(rows)
+    runs = [by["run everything", size] for size in sizes]
+    per_job = [run.cpu_s / run.jobs for run in runs]
+    files = [run.files / size for run, size in zip(runs, sizes, strict=True)]
+    start = [by["start of one job", size].cpu_s for size in sizes]
+    lines = [
+        ["driver, for each job", *(f"{1000 * s:.0f} ms" for s in per_job)],
+        ["jobs a second that one core plans and schedules", *(f"{1 / s:.0f}" for s in per_job)],
+        [f"shortest cell with which that keeps {GPUS:,} GPUs busy", *(f"{GPUS * s:.0f} s" for s in per_job)],
+        ["files for each cell", *(f"{n:.1f}" for n in files)],
+        ["files made a second at that pace", *(f"{n / s:.0f}" for n, s in zip(files, per_job, strict=True))],
+        ["a job's own start, before PyTorch's", *(f"{s:.1f} s" for s in start)],
+        ["the same as a part of ten minutes", *(f"{s / 6:.1f} %" for s in start)],
+    ]
+    return _markdown(["", *(f"{size:,} cells" for size in sizes)], lines)
+
+
+def federation_table() -> str:
+    """What grows with the clients: protocol `official`, and a million clients in its place."""
+    protocol = Protocol()
+    sizes = (protocol.clients, CLIENTS)
+    lines = []
+    for family, shape in {"vgg": (3, 32, 32), "resnet": (3, 32, 32), "charcnn": (1024,), "vdcnn": (1024,)}.items():
+        built = [models.build_meta(family, version, shape, 10, {}) for version in protocol.versions]
+        mean = sum(4 * p.numel() for model in built for p in model.parameters()) / len(built)
+        lines.append([f"weights of all clients, {titles.title(family)}", *(f"{n * mean / 1e9:,.2f} GB" for n in sizes)])
+    numbers = (
+        6  # training loss; loss and accuracy before aggregation; loss, accuracy and that in training mode after it
+    )
+    rows = [f"{n * protocol.rounds * numbers:,}" for n in sizes]
+    lines.append([f"rows of a history of {protocol.rounds} rounds", *rows])
+    lines.append(["images of CIFAR-10 for each client", *(f"{50_000 / max(n, 20):,.2f}" for n in sizes)])
+    return _markdown(["", *(f"{n:,} clients" for n in sizes)], lines)
+
+
+def _by_command(rows: list[Measured]) -> tuple[list[int], dict[tuple[str, int], Measured]]:
+    """The sizes, and each measurement by command and size."""
+    return sorted({row.cells for row in rows}), {(row.what, row.cells): row for row in rows}
+
+
+def _markdown(head: list[str], lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---", *["---:"] * (len(head) - 1)], *lines])
+
+
+def page() -> str:
+    """The page with its tables brought up to date."""
+    tables = {
+        "driver": lambda: driver_table(read()),
+        "limits": lambda: limits_table(read()),
+        "federation": federation_table,
+    }
+    return generated.filled(PAGE.read_text(), tables)
 
 
 def main() -> None:
@@ -150,9 +213,9 @@ def main() -> None:
     for cells in parser.parse_args().cells:
         with tempfile.TemporaryDirectory() as folder:
             keep(measure(cells, Path(folder)))
-    text = PAGE.read_text()
+    text = page()
     with complete(PAGE) as partial:
-        partial.write_text(generated.filled(text, {"driver": lambda: driver_table(read())}))
+        partial.write_text(text)
 
 
 if __name__ == "__main__":
