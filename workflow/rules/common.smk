@@ -20,6 +20,8 @@ from flexifed.errors import UserError
 
 # A run for the report alone, from the cells that are there. Not a key of the study, so not part of what is checked.
 PARTIAL = config.pop("partial", False)
+if not isinstance(PARTIAL, bool):
+    raise WorkflowError(f"partial: expected true or false, got {PARTIAL!r}.")
 
 try:
     STUDY = configuration.parse(config)
