@@ -141,7 +141,7 @@ def test_on_a_full_disk_the_run_goes_on_without_a_checkpoint_and_says_so(
         training.run_cell(
             the_job, inputs, disk / "cell", lambda *_: None, device=torch.device("cpu"), checkpoint_minutes=0
         )
-        assert "no checkpoint after round 1: [Errno 28] No space left on device" in caplog.text
+        assert "no checkpoint after round 1: no space left for" in caplog.text
         assert (disk / "cell/history.parquet").read_bytes() == (whole / "history.parquet").read_bytes()
         assert not (disk / "cell/checkpoints").exists()
 
