@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?= default
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/$(PROFILE)
 
-.PHONY: help setup quick local-cpu table1 test check generate clean
+.PHONY: help setup quick local-cpu table1 test slurm-test check generate clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -37,7 +37,10 @@ table1: setup ## the paper's Table 1 (120 training jobs; use a GPU or a cluster)
 	$(call study,config/config.yaml)
 
 test: setup check ## all checks and tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -rs
+
+slurm-test: setup ## a real one-node SLURM cluster (root, apt-get install slurm-wlm munge), and what happens to jobs on it
+	$(BIN)/python -m pytest tests/slurm -rs --durations=5
 
 check: setup ## formatting, lint and types
 	$(BIN)/ruff check .

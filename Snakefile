@@ -36,9 +36,20 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 
+# With a cluster, these run where Snakemake does: they need the network or take seconds. `prepare` and `train` are jobs.
 localrules:
     all,
     inputs,
+    download,
+    partition,
+    plan,
+    collect,
+    tables,
+    convergence,
+    final_numbers,
+    class_mix,
+    sharing,
+    report_page,
 
 
 rule all:
