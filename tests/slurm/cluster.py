@@ -99,7 +99,7 @@ def until(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
 
 @dataclass(frozen=True)
 class Job:
-    """One line of squeue: a job `12` or a task of an array `12_3`. Times are as SLURM writes them, e.g. a limit of `1:00:00`."""
+    """One line of squeue: a job `12` or a task of an array `12_3`. Times are as SLURM writes them."""
 
     id: str
     state: str

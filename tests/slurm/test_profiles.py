@@ -30,13 +30,11 @@ def planned(profile: str, *arguments: str) -> str:
 @pytest.mark.parametrize("profile", ["slurm", "cluster-generic"])
 def test_a_driver_plans_the_full_study_without_torch(profile: str) -> None:
     output = planned(profile)
-    jobs = re.findall(r"^rule (\w+):", output, re.M)
-    assert set(jobs) == {"prepare", "train"}  # everything else runs on the login node
-    assert jobs.count("train") == 120
-    requests = set(re.findall(r"mem_mb=(\d+),.* gpu=1, .*runtime=(\d+)", output))
-    assert requests == {("8000", "568")}, requests
+    requests = re.findall(r"mem_mb=(\d+),.* gpu=1, runtime=(\d+)", output)
+    assert len(requests) == 120
+    assert set(requests) == {("8000", "568")}
 
 
 def test_a_profile_may_set_its_own_run_time() -> None:
-    output = planned("slurm", "--set-resources", "train:runtime=attempt*{'vgg': 60}.get(wildcards.family, 90)")
-    assert set(re.findall(r"gpu=1, .*runtime=(\d+)", output)) == {"60", "90"}
+    output = planned("slurm", "--set-resources", "train:runtime=attempt*(60 if wildcards.family == 'vgg' else 90)")
+    assert set(re.findall(r"gpu=1, runtime=(\d+)", output)) == {"60", "90"}
