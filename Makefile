@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?= default
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/$(PROFILE)
 
-.PHONY: help setup quick local-cpu table1 bench test faults check generate clean
+.PHONY: help setup quick local-cpu table1 bench test faults slurm-test check generate clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -48,7 +48,10 @@ bench: setup ## measure this machine: results/bench/bench.md (about 15 minutes, 
 	$(BIN)/python -m flexifed bench
 
 test: setup check ## all checks and tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -rs
+
+slurm-test: setup ## a real one-node SLURM cluster (root, apt-get install slurm-wlm munge), and what happens to jobs on it
+	$(BIN)/python -m pytest tests/slurm -rs --durations=5
 
 faults: setup ## the fault tests often, and a table: what was done, how often, what was lost
 	FAULTS_COUNT=$(or $(COUNT),50) $(BIN)/python -m pytest tests/faults -n 2 --dist loadgroup

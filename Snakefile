@@ -53,9 +53,20 @@ onstart:
         raise WorkflowError(str(error)) from None
 
 
+# With a cluster, these run where Snakemake does: they need the network or take seconds. `prepare` and `train` are jobs.
 localrules:
     all,
     inputs,
+    download,
+    partition,
+    plan,
+    collect,
+    tables,
+    convergence,
+    final_numbers,
+    class_mix,
+    sharing,
+    report_page,
 
 
 rule all:

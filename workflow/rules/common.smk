@@ -1,10 +1,13 @@
 # The study, its paths and the helpers that rules share. Nothing here imports torch, so a dry run takes seconds.
 import dataclasses
 import json
+import math
 import os
 import re
 import sys
 from pathlib import Path
+
+import yaml
 
 sys.path.insert(0, str(workflow.basedir))
 # Jobs import the package from this checkout, whether or not it is installed.

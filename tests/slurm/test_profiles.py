@@ -1,0 +1,40 @@
+"""What the cluster profiles plan, as a driver on a login node sees it; needs no cluster."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.workflow.conftest import REPOSITORY
+
+PROGRAM = """
+import sys
+from snakemake.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    assert "torch" not in sys.modules, "torch was imported"
+    sys.exit(end.code)
+"""
+
+
+def planned(profile: str, *arguments: str) -> str:
+    """What a dry run of the full study with a profile prints; torch must not be imported for it."""
+    command = [sys.executable, "-c", PROGRAM, "-n", *arguments, "--profile", f"workflow/profiles/{profile}"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("profile", ["slurm", "cluster-generic"])
+def test_a_driver_plans_the_full_study_without_torch(profile: str) -> None:
+    output = planned(profile)
+    requests = re.findall(r"mem_mb=(\d+),.* gpu=1, runtime=(\d+)", output)
+    assert len(requests) == 120
+    assert set(requests) == {("8000", "568")}
+
+
+def test_a_profile_may_set_its_own_run_time() -> None:
+    output = planned("slurm", "--set-resources", "train:runtime=attempt*(60 if wildcards.family == 'vgg' else 90)")
+    assert set(re.findall(r"gpu=1, runtime=(\d+)", output)) == {"60", "90"}
