@@ -1,7 +1,7 @@
 """Checkpoints inside a cell: everything the next round depends on, so that an interrupted run loses minutes.
 
-Random choices come from streams named by round; so what the next round depends on is the clients' weights, their momentum
-where the protocol keeps it, and the number of the round, and what the result depends on is the history so far.
+Random choices come from streams named by round; so what the next round depends on is the clients' weights, their
+momentum where the protocol keeps it, and the number of the round, and what the result depends on is the history so far.
 
 A checkpoint is two files: `round{n}.safetensors` with the weights, and `round{n}.json`, written after it, with the
 history, the identity of the run, and the digests of both. It counts only where both digests are right. The newest two
@@ -155,7 +155,7 @@ class Checkpoints:
 
 
 def _tensors(clients: Sequence[Client]) -> dict[str, Tensor]:
-    found = {}
+    found: dict[str, Tensor] = {}
     for client in clients:
         name = f"client{client.id:06}"
         found |= {f"{name}.values": client.weights.values, f"{name}.counters": client.weights.counters}

@@ -60,7 +60,9 @@ class Workspace:
 
     def _room_like(self, weights: Weights) -> Weights:
         """Zeros on the device, laid out as a client's weights."""
-        values, counters = (torch.zeros_like(v, device=self.federation.device) for v in (weights.values, weights.counters))
+        values, counters = (
+            torch.zeros_like(v, device=self.federation.device) for v in (weights.values, weights.counters)
+        )
         return Weights(weights.layout, values, counters)
 
     def turn(self) -> AbstractContextManager[object]:

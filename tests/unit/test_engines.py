@@ -50,6 +50,7 @@ def as_double(x: Tensor) -> Tensor:
 
 def in_double(assembled: Federation) -> Federation:
     """The same federation, computing in float64."""
+
     def doubled(numbers: weights.Weights) -> weights.Weights:
         return dataclasses.replace(numbers, values=numbers.values.double())
 
@@ -113,7 +114,7 @@ def test_every_key_that_concerns_training_agrees_in_double_precision(
         assembled = in_double(federations.assemble(tmp_path, federations.job(clients=8, rounds=3, **keys)))
         trained(assembled, module)
         found.append([client.weights.values for client in assembled.clients])
-    for a, b, plain in zip(*found, strict=True):
+    for a, b, _ in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-7)
     assert any(not torch.allclose(a, plain, rtol=0, atol=1e-5) for a, _, plain in zip(*found, strict=True))
 
