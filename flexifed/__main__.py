@@ -5,7 +5,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flexifed import logs, registry
 from flexifed.cell import Cell
@@ -14,9 +14,15 @@ from flexifed.interruption import EXIT_CODE, Interrupted
 from flexifed.protocol import Protocol
 
 if TYPE_CHECKING:
+    from flexifed.config import Study
     from flexifed.single import Run
 
 DEFAULT_CONFIG = Path("config/config.yaml")
+CONFIG: Any = {
+    "type": Path,
+    "action": "append",
+    "help": f"the study (default: {DEFAULT_CONFIG}); given again, an overlay over what came before",
+}
 DEVICE = "cpu, cuda, cuda:1 ... (default: a GPU if there is one)"
 FIELDS = tuple(field.name for field in dataclasses.fields(Cell))
 
@@ -30,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         ("job", "print one cell, resolved, as JSON: `run` runs it where a study cannot be read"),
     ):
         cell = commands.add_parser(name, help=text)
-        cell.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the study (default: %(default)s)")
+        cell.add_argument("--config", **CONFIG)
         for field in FIELDS:
             cell.add_argument(field, type=int if field == "seed" else str)
         cell.set_defaults(run={"cell": _cell, "job": _job}[name])
@@ -50,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(run=_plan)
 
     cells = commands.add_parser("cells", help="list the cells of a study and which of them have been run")
-    cells.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the study (default: %(default)s)")
+    cells.add_argument("--config", **CONFIG)
     cells.set_defaults(run=_cells)
 
     bench = commands.add_parser("bench", help="measure this machine: rounds, aggregation, dry runs (about 15 minutes)")
@@ -64,21 +70,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _resolved(arguments: argparse.Namespace) -> "Run":
+def _study(arguments: argparse.Namespace) -> "tuple[Study, str]":
+    """The study that `--config` names, and its files in words."""
     from flexifed import config
+
+    paths = arguments.config or [DEFAULT_CONFIG]
+    return config.read(*paths), " with ".join(map(str, paths))
+
+
+def _resolved(arguments: argparse.Namespace) -> "Run":
     from flexifed.single import Run, Source
 
-    study = config.read(arguments.config)
+    study, where = _study(arguments)
     cell = Cell(**{field: getattr(arguments, field) for field in FIELDS})
     for field in FIELDS:
         known = {str(getattr(c, field)) for c in study.cells()}
         if str(getattr(cell, field)) not in known:
-            raise registry.unknown(f"{field} in {arguments.config}:", str(getattr(cell, field)), known)
+            raise registry.unknown(f"{field} in {where}:", str(getattr(cell, field)), known)
     if cell not in study.cells():
-        raise UserError(f"{cell} is not a cell of {arguments.config}; `python -m flexifed cells` lists them.")
+        raise UserError(f"{cell} is not a cell of {where}; `python -m flexifed cells` lists them.")
     settings, archives = study.dataset(cell.dataset), study.archives(cell.dataset)
     source = Source(settings.local, tuple(archives) if archives else None, settings.options, study.downloads)
-    return Run(study.study, study.job(cell), source, study.checkpoint_minutes)
+    return Run(study.name, study.job(cell), source, study.checkpoint_minutes)
 
 
 def _cell(arguments: argparse.Namespace) -> None:
@@ -121,11 +134,11 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 
 def _cells(arguments: argparse.Namespace) -> None:
-    from flexifed import config, layout
+    from flexifed import layout
 
-    study = config.read(arguments.config)
+    study, _ = _study(arguments)
     for cell in study.cells():
-        folder = layout.study_folder(study.study) / layout.CELL.format(**vars(cell))
+        folder = layout.study_folder(study.name) / layout.CELL.format(**vars(cell))
         state = "done" if (folder / "run.json").exists() else "begun" if (folder / "checkpoints").exists() else "-"
         print(f"{state:5} {cell}")
 

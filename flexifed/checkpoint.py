@@ -1,7 +1,7 @@
 """Checkpoints inside a cell: everything the next round depends on, so that an interrupted run loses minutes.
 
-Random choices come from streams named by round, and every round has a new optimiser; so what the next round depends on
-is the clients' weights and the number of the round, and what the result depends on is the history so far.
+Random choices come from streams named by round; so what the next round depends on is the clients' weights, their
+momentum where the protocol keeps it, and the number of the round, and what the result depends on is the history so far.
 
 A checkpoint is two files: `round{n}.safetensors` with the weights, and `round{n}.json`, written after it, with the
 history, the identity of the run, and the digests of both. It counts only where both digests are right. The newest two
@@ -156,11 +156,13 @@ class Checkpoints:
 
 
 def _tensors(clients: Sequence[Client]) -> dict[str, Tensor]:
-    return {
-        f"client{client.id:06}.{name}": tensor
-        for client in clients
-        for name, tensor in (("values", client.weights.values), ("counters", client.weights.counters))
-    }
+    found: dict[str, Tensor] = {}
+    for client in clients:
+        name = f"client{client.id:06}"
+        found |= {f"{name}.values": client.weights.values, f"{name}.counters": client.weights.counters}
+        if client.velocity is not None:
+            found[f"{name}.velocity"] = client.velocity.values
+    return found
 
 
 def _digest(body: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flexifed import rng
+from flexifed.errors import UserError
 from flexifed.layers import Layer
 from flexifed.protocol import Protocol
 from flexifed.transforms import Transform
@@ -36,6 +37,8 @@ class Client:
         id: 0 .. clients - 1.
         version: version of the family, e.g. `V1`.
         chain: the model's layers in execution order.
+        velocity: the momentum at the end of its last round, zero at first, laid out as the weights; None where each
+            round begins with a new optimiser.
         train: int64 `[n]`, indices into the training split, in the order that the slices walk.
         test: int64 `[m]`, indices into the test split.
     """
@@ -46,6 +49,7 @@ class Client:
     weights: Weights
     train: np.ndarray[Any, np.dtype[np.int64]]
     test: np.ndarray[Any, np.dtype[np.int64]]
+    velocity: Weights | None = None
 
 
 @dataclass(frozen=True)
@@ -61,19 +65,40 @@ class Batch:
     draws: dict[str, Tensor]
 
 
-def slice_of(order: np.ndarray, round_number: int, slices: int) -> np.ndarray:
+WRAP = 2500
+"""Where the slice pointer of the authors' script wraps, whatever the size of a client's list."""
+
+
+def slice_of(order: np.ndarray, round_number: int, slices: int, pointer: str = "walking") -> np.ndarray:
     """The part of a client's list that a round trains on: slice `(round - 1) mod slices` of near-equal slices.
 
-    The authors' script takes a tenth each round and wraps at a hard-coded 2,500, which is right for CIFAR-10 only; this
-    is the same walk for any size.
+    The authors' script takes a tenth each round and wraps at a hard-coded 2,500, which is right for CIFAR-10 only;
+    "walking" is the same walk for any size.
 
     Args:
         order: `[n]`, the client's list.
         round_number: counted from 1.
         slices: how many slices a pass over the list takes; at most `n` of them hold samples.
+        pointer: "walking"; "frozen" for the first slice in every round; or "wraps_at_2500" for the authors' own walk,
+            which reaches 64 % of a list of 4,500.
+
+    Raises:
+        UserError: the authors' pointer stands behind the end of the list.
     """
     slices = min(slices, len(order))
-    return np.array_split(order, slices)[(round_number - 1) % slices]
+    if pointer == "wraps_at_2500":
+        return _authors_slice(order, round_number, len(order) // slices)
+    return np.array_split(order, slices)[0 if pointer == "frozen" else (round_number - 1) % slices]
+
+
+def _authors_slice(order: np.ndarray, round_number: int, size: int) -> np.ndarray:
+    start = (round_number - 1) * size % WRAP
+    if start >= len(order):
+        raise UserError(
+            f"the slice pointer stands at {start:,} of a list of {len(order):,} samples, since it wraps at {WRAP:,} as "
+            "in the authors' script; use `slice_pointer: walking`."
+        )
+    return order[start : start + size]
 
 
 def batches(client: Client, transform: Transform, protocol: Protocol, seed: int, round_number: int) -> Iterator[Batch]:
@@ -83,7 +108,7 @@ def batches(client: Client, transform: Transform, protocol: Protocol, seed: int,
     for every engine and after a resume.
     """
     generator = rng.stream(seed, "local", client.id, round_number)
-    part = slice_of(client.train, round_number, protocol.slices)
+    part = slice_of(client.train, round_number, protocol.slices, protocol.slice_pointer)
     for _ in range(protocol.local_epochs):
         order = generator.permutation(part) if protocol.shuffle else part
         draws = {name: torch.from_numpy(values) for name, values in transform.draw(generator, len(order)).items()}

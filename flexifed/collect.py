@@ -54,6 +54,7 @@ RUNS = pa.schema(
         ("partitioner", pa.string()),
         ("classifier", pa.string()),
         ("normalisation", pa.string()),
+        ("protocol_settings", pa.string()),
         ("engine", pa.string()),
         ("precision", pa.string()),
         ("verified", pa.bool_()),
@@ -72,7 +73,7 @@ RUNS = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
-"""Columns of `runs.parquet`; options are JSON objects, bytes are sums over the clients, empty where not recorded."""
+"""Columns of `runs.parquet`; options and settings are JSON, bytes sums over the clients, empty where not recorded."""
 
 
 def collect(cell_folders: Sequence[Path], cells: Path, runs: Path) -> None:
@@ -132,6 +133,7 @@ def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
         "partitioner": protocol["partition"]["partitioner"],
         "classifier": protocol["classifier"],
         "normalisation": protocol["normalisation"],
+        "protocol_settings": json.dumps(protocol, sort_keys=True),
         "engine": run["settings"]["engine"],
         "precision": run["settings"].get("precision", "float32"),  # older records know no other
         "verified": data["source"]["verified"],

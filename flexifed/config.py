@@ -17,7 +17,7 @@ from flexifed.archives import Archive
 from flexifed.cell import Cell
 from flexifed.errors import UserError
 from flexifed.job import CHECKPOINT_MINUTES, Job
-from flexifed.protocol import Protocol
+from flexifed.protocol import FinalNumber, Protocol
 
 PRESETS = Path(__file__).parent / "protocols"
 _PROTOCOL = TypeAdapter(Protocol)
@@ -76,11 +76,30 @@ class Block(Closed):
     """Only these seeds."""
 
 
+class Effect(Closed):
+    """What a change of one factor does: the final numbers of one protocol, less those of another."""
+
+    factor: str = Field(min_length=1)
+    """What is changed, e.g. `data per client`."""
+    level: str = Field(min_length=1)
+    """What it is changed to; unique in the study."""
+    protocol: Name
+    """The protocol with the change."""
+    base: Name
+    """The protocol without it."""
+    final: dict[str, Any] = {}
+    """Overrides of the changed protocol's `final`: another reading of the same curves, which trains nothing."""
+    combines: list[str] = []
+    """For a change of several factors: the levels it combines, whose effects would add up if they did not interact."""
+
+
 class Study(Closed):
     """A whole study: the grid of cells, and the settings they are resolved from."""
 
     study: Name
     """Name of the study; its results land in `results/{study}/`."""
+    variant: Name | None = None
+    """What an overlay makes of the study; its results land in `results/{study}-{variant}/`."""
     downloads: str = "downloads"
     """Folder for downloaded archives, shared by all studies."""
     blocks: list[Block] = Field(min_length=1)
@@ -91,6 +110,12 @@ class Study(Closed):
     """Seeds of every block that does not list its own."""
     protocols: dict[Name, dict[str, Any]] = Field(min_length=1)
     """Protocols by name: overrides of the preset of that name, or of the one named under `preset`."""
+    all_protocols: dict[str, Any] = {}
+    """Overrides of every protocol, which win over its own: how an overlay narrows a study, e.g. `{rounds: 8}`."""
+    effects: list[Effect] = []
+    """Comparisons between protocols, one factor at a time."""
+    stand_ins: dict[str, str] = {}
+    """Data sets used in place of others in every block, e.g. `{cinic10: cifar10}` where there is no CINIC-10."""
     datasets: dict[str, DatasetSettings] = {}
     """Settings by data set."""
     families: dict[str, dict[str, int | float | str | bool]] = {}
@@ -102,10 +127,19 @@ class Study(Closed):
     precision: str = "float32"
     """How exact training computes: `float32`, `tf32` or `bfloat16`, see `flexifed/precision.py`."""
 
+    @property
+    def name(self) -> str:
+        """The study's name in paths and titles."""
+        return f"{self.study}-{self.variant}" if self.variant else self.study
+
+    def dataset_of(self, block: Block) -> str:
+        """The data set of a block, or what stands in for it."""
+        return self.stand_ins.get(block.dataset, block.dataset)
+
     def cells(self) -> list[Cell]:
         """Every cell of the grid, in the order of the config, without repetitions."""
         cells = (
-            Cell(block.dataset, family, strategy, protocol, seed)
+            Cell(self.dataset_of(block), family, strategy, protocol, seed)
             for block in self.blocks
             for family in block.families
             for protocol in block.protocols or self.protocols
@@ -123,8 +157,8 @@ class Study(Closed):
         settings = self.dataset(dataset).archives
         return None if settings is None else [Archive(**{**vars(a), "urls": tuple(a.urls)}) for a in settings]
 
-    def protocol(self, name: str, dataset: str | None = None) -> Protocol:
-        """The resolved protocol: preset, then the study's overrides, then the data set's.
+    def protocol(self, name: str, dataset: str | None = None, final: Mapping[str, Any] | None = None) -> Protocol:
+        """The resolved protocol: preset, the protocol's overrides, those of all protocols, the data set's, `final`.
 
         Raises:
             UserError: an unknown key, preset or value, with its place in the config.
@@ -136,20 +170,32 @@ class Study(Closed):
         if preset not in known:
             raise UserError(f"{where}.preset: {registry.unknown('preset', preset, known)}")
         values = _merge(_preset(preset), overrides)
+        if self.all_protocols:
+            values = _merge(values, self.all_protocols)
+            where = f"{where} (or all_protocols)"
         if dataset and self.dataset(dataset).optimiser:
             values = _merge(values, {"optimiser": dict(self.dataset(dataset).optimiser)})
             where = f"{where} (or datasets.{dataset}.optimiser)"
+        values = _merge(values, {"final": dict(final or {})})
         try:
             return _PROTOCOL.validate_python(values)
         except ValidationError as error:
             raise _readable(error, where) from None
+
+    def final(self, effect: Effect) -> FinalNumber:
+        """The rule for the changed protocol's final number."""
+        return self.protocol(effect.protocol, final=effect.final).final
+
+    def family_options(self, family: str, protocol: str) -> dict[str, Any]:
+        """The options of a family under a protocol: the study's, then the protocol's."""
+        return {**self.families.get(family, {}), **self.protocol(protocol).family_options.get(family, {})}
 
     def job(self, cell: Cell) -> Job:
         """The cell with all that its training depends on."""
         return Job(
             cell=cell,
             protocol=self.protocol(cell.protocol, cell.dataset),
-            family_options=self.families.get(cell.family, {}),
+            family_options=self.family_options(cell.family, cell.protocol),
             engine=FASTEST if self.engine == AUTO else self.engine,
             precision=self.precision,
         )
@@ -220,13 +266,14 @@ def _check_names(kind: str, names: Iterable[str], where: str) -> None:
 
 def _check_block(study: Study, where: str, block: Block) -> None:
     _check_names("dataset", [block.dataset], f"{where}.dataset")
+    dataset = study.dataset_of(block)
     _check_names("family", block.families, f"{where}.families")
     _check_names("strategy", block.strategies or [], f"{where}.strategies")
-    kind = registry.constant("dataset", block.dataset, "KIND")
+    kind = registry.constant("dataset", dataset, "KIND")
     fitting = [f for f in registry.names("family") if registry.constant("family", f, "KIND") == kind]
     for family in set(block.families) - set(fitting):
         raise UserError(
-            f"{where}.families: {family!r} does not read the {kind} samples of {block.dataset!r}. "
+            f"{where}.families: {family!r} does not read the {kind} samples of {dataset!r}. "
             f"Families that do: {', '.join(fitting)}."
         )
     for protocol in block.protocols or []:
@@ -244,11 +291,34 @@ def _check_protocol(protocol: Protocol, family: str) -> None:
             f"clients: {protocol.clients} clients cannot hold {len(protocol.versions)} versions in equal numbers; "
             f"use a multiple of {len(protocol.versions)}."
         )
-    if (protocol.final.phase, protocol.final.mode) == ("local", "train"):
-        raise UserError("final: the accuracy in training mode is recorded in phase `aggregated` only.")
+    _check_final(protocol.final)
     _check_names("partitioner", [protocol.partition.partitioner], "partition.partitioner")
     with _at("partition.options"):
         registry.check_options("partitioner", protocol.partition.partitioner, "partition", protocol.partition.options)
+    _check_names("family", protocol.family_options, "family_options")
+    for name, options in protocol.family_options.items():
+        with _at(f"family_options.{name}"):
+            registry.check_options("family", name, "build", options)
+
+
+def _check_final(final: FinalNumber) -> None:
+    if (final.phase, final.mode) == ("local", "train"):
+        raise UserError("final: the accuracy in training mode is recorded in phase `aggregated` only.")
+
+
+def _check_effects(study: Study) -> None:
+    levels = [effect.level for effect in study.effects]
+    for index, effect in enumerate(study.effects):
+        with _at(f"effects.{index}"):
+            for protocol in (effect.protocol, effect.base):
+                if protocol not in study.protocols:
+                    raise registry.unknown("protocol", protocol, study.protocols)
+            if levels.count(effect.level) > 1:
+                raise UserError(f"level: {effect.level!r} is the level of several effects; levels are unique.")
+            for level in effect.combines:
+                if level not in levels:
+                    raise registry.unknown("level", level, levels)
+            _check_final(study.final(effect))
 
 
 def _check_engine(study: Study) -> None:
@@ -275,6 +345,9 @@ def parse(values: Mapping[str, Any]) -> Study:
     _check_engine(study)
     _check_names("dataset", study.datasets, "datasets")
     _check_names("family", study.families, "families")
+    _check_names("dataset", study.stand_ins, "stand_ins")
+    for replaced, stand_in in study.stand_ins.items():
+        _check_names("dataset", [stand_in], f"stand_ins.{replaced}")
     for index, block in enumerate(study.blocks):
         _check_block(study, f"blocks.{index}", block)
     for name, settings in study.datasets.items():
@@ -287,15 +360,26 @@ def parse(values: Mapping[str, Any]) -> Study:
         protocol = study.protocol(name, dataset)
         with _at(f"protocols.{name}"):
             _check_protocol(protocol, family)
+    _check_effects(study)
     return study
 
 
-def read(path: Path) -> Study:
-    """Read and check a study's YAML file.
+def read(path: Path, *overlays: Path) -> Study:
+    """Read and check a study's YAML file, with overlays that win over it, as Snakemake merges several `--configfile`.
 
     Raises:
-        UserError: the file is not there, is not YAML, or does not describe a study; the message begins with its name.
+        UserError: a file is not there, is not YAML, or they do not describe a study; the message begins with its name.
     """
+    values: dict[str, Any] = {}
+    for file in (path, *overlays):
+        values = _overlaid(values, _mapping(file))
+    try:
+        return parse(values)
+    except UserError as error:
+        raise UserError(f"{' with '.join(map(str, (path, *overlays)))}: {error}") from None
+
+
+def _mapping(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(Path(path).read_bytes())
     except OSError as error:
@@ -304,7 +388,13 @@ def read(path: Path) -> Study:
         raise UserError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: a study is a mapping of keys, see config/README.md")
-    try:
-        return parse(values)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    return values
+
+
+def _overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged key by key, everything else is replaced (`snakemake.utils.update_config`)."""
+    merged = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _overlaid(merged[key], value) if nested else value
+    return merged

@@ -31,9 +31,11 @@ def assemble(job: Job, prepared: Path, partition_file: Path, plan_file: Path, de
     chains = {version: chain(model) for version, model in fleet.items()}
     layouts = {version: weights.layout(model, chains[version]) for version, model in fleet.items()}
     states = weights.allocate([layouts[version] for version in versions], device)
+    kept = job.protocol.optimiser.state == "kept"
+    velocities = weights.allocate([layouts[v] for v in versions], device) if kept else [None] * len(versions)
     clients = [
-        Client(i, version, chains[version], state, held[i].train, held[i].test)
-        for i, (version, state) in enumerate(zip(versions, states, strict=True))
+        Client(i, version, chains[version], state, held[i].train, held[i].test, velocity)
+        for i, (version, state, velocity) in enumerate(zip(versions, states, velocities, strict=True))
     ]
     initialise(clients, fleet, job, card)
     the_plan = plan.read(plan_file)

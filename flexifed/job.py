@@ -23,9 +23,12 @@ class Job:
     precision: str = "float32"
 
     def settings(self) -> dict[str, Any]:
-        """The settings that training depends on, ready for JSON. The rule for the final number is not one of them."""
+        """The settings that training depends on, ready for JSON.
+
+        The rule for the final number is not one of them, and the protocol's options of families are among the cell's.
+        """
         protocol = dataclasses.asdict(self.protocol)
-        del protocol["final"]
+        del protocol["final"], protocol["family_options"]
         return {
             "protocol": protocol,
             "family_options": dict(self.family_options),

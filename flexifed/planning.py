@@ -20,6 +20,7 @@ def for_family(
     *,
     versions: Sequence[str],
     classifier: str = "same_architecture",
+    common_layers: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The plan of a federation whose client i holds `versions[i]` of a family; takes milliseconds, no weights needed.
@@ -29,6 +30,7 @@ def for_family(
         strategy: registered name.
         versions: one per client.
         classifier: see `make`.
+        common_layers: see `make`.
         options: the family's options.
 
     Raises:
@@ -36,10 +38,17 @@ def for_family(
     """
     shape = SHAPES[registry.load("family", family).KIND]
     built = {v: chain(models.build_meta(family, v, shape, CLASSES, options or {})) for v in sorted(set(versions))}
-    return make(family, strategy, versions, [built[version] for version in versions], classifier)
+    return make(family, strategy, versions, [built[version] for version in versions], classifier, common_layers)
 
 
-def make(family: str, strategy: str, versions: Sequence[str], chains: Sequence[Chain], classifier: str) -> Plan:
+def make(
+    family: str,
+    strategy: str,
+    versions: Sequence[str],
+    chains: Sequence[Chain],
+    classifier: str,
+    common_layers: int | None = None,
+) -> Plan:
     """Ask a strategy who averages what, and settle the classifier layers.
 
     Args:
@@ -50,13 +59,17 @@ def make(family: str, strategy: str, versions: Sequence[str], chains: Sequence[C
         classifier: fully connected layers are averaged as the strategy says, which is within one architecture
             ("same_architecture"); not at all ("none"); or, those that the strategy averages within an architecture,
             across architectures too, matched by place in the classifier and signature ("all"; paper, Table 3).
+        common_layers: as many layers, counted from the input, can be common to clients of different versions; None
+            for all that are.
 
     Raises:
         UserError: a name is not known.
     """
     if classifier not in CLASSIFIER:
         raise registry.unknown("value of classifier", classifier, CLASSIFIER)
-    tree = prefix_tree.build([[layer.signature for layer in layers] for layers in chains])
+    tree = prefix_tree.build(
+        [_comparable(version, layers, common_layers) for version, layers in zip(versions, chains, strict=True)]
+    )
     groups = [
         Average(group.clients, (group.depth,) * len(group.clients), chains[group.clients[0]][group.depth - 1].name)
         for group in registry.load("strategy", strategy).groups(tree)
@@ -74,6 +87,12 @@ def make(family: str, strategy: str, versions: Sequence[str], chains: Sequence[C
     )
     check(plan, chains)
     return plan
+
+
+def _comparable(version: str, layers: Chain, common_layers: int | None) -> list[tuple[str, ...]]:
+    """What the tree compares: a layer's signature, and the version as well where versions are to share no more."""
+    limit = len(layers) if common_layers is None else common_layers
+    return [(layer.signature,) if i < limit else (layer.signature, version) for i, layer in enumerate(layers)]
 
 
 def _across_versions(groups: Iterable[Average], chains: Sequence[Chain]) -> list[Average]:

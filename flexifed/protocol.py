@@ -49,13 +49,13 @@ class Partition(Closed):
     """A file of `flexifed/partitioners/`."""
     options: dict[str, int | float | str | bool] = field(default_factory=dict)
     """The partitioner's own options, e.g. `{parts: 20}`."""
-    order: Literal["shuffled", "index"] = "shuffled"
-    """Order of a client's list, which its slices walk: a seeded shuffle, or by index as in the authors' code."""
+    order: Literal["shuffled", "index", "set"] = "shuffled"
+    """Order of a client's list, which slices walk: a seeded shuffle; by index; or that of a Python set (authors)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimiser(Closed):
-    """SGD, new in each round (authors' code)."""
+    """Local SGD."""
 
     learning_rate: Annotated[float, Range(gt=0)] = 0.01
     """Step size; constant over the rounds."""
@@ -63,6 +63,8 @@ class Optimiser(Closed):
     """Momentum, without dampening or Nesterov."""
     weight_decay: Annotated[float, Range(ge=0)] = 5e-4
     """L2 penalty added to the gradient of every trainable tensor."""
+    state: Literal["new", "kept"] = "new"
+    """The momentum begins at zero in each round (authors' code), or is kept by the client over the rounds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,8 @@ class FinalNumber(Closed):
     """After aggregation, or after local training and before it."""
     mode: Literal["eval", "train"] = "eval"
     """Accuracy in `eval()`, or in training mode as the authors' script measures it."""
+    clients: Literal["all", "first"] = "all"
+    """A version's number is the mean over all of its clients, or that of its first client (a reproduction)."""
     rule: Literal["last_fraction", "last_rounds", "last", "best"] = "last_fraction"
     """Mean over the last `fraction` of the rounds, or the last `rounds` rounds; the last value; the best value."""
     fraction: Annotated[float, Range(gt=0, le=1)] = 0.1
@@ -97,6 +101,8 @@ class Protocol(Closed):
     """A client is tested on its own shard of the test set (authors' code), or on all of it."""
     slices: Count = 10
     """In each round a client trains on the next of this many slices of its list, walking round and round."""
+    slice_pointer: Literal["walking", "frozen", "wraps_at_2500"] = "walking"
+    """Or always the first slice (a reproduction's committed code); or wrapping at sample 2,500 (authors' code)."""
     rounds: Count = 502
     """Communication rounds: local training, then aggregation."""
     local_epochs: Count = 10
@@ -113,12 +119,18 @@ class Protocol(Closed):
     """Averaging of fully connected layers: as the strategy says, never, or also across versions (paper, Table 3)."""
     normalisation: Literal["averaged", "local"] = "averaged"
     """Batch normalisation is averaged with its layer, or stays with the client as in FedBN."""
+    common_layers: Annotated[int, Range(ge=0)] | None = None
+    """Versions share at most this many layers, counted from the input; what is deeper counts as different."""
     averaging: Literal["uniform", "samples"] = "uniform"
     """Plain mean (paper), or weighted by the clients' numbers of training samples."""
+    test_updates_statistics: bool = False
+    """The test in training mode moves the running statistics of the model that is trained next (authors' code)."""
     evaluate_every: Count = 1
     """Evaluate in every n-th round and in the last."""
     final: FinalNumber = field(default_factory=FinalNumber)
     """The number that enters the tables."""
+    family_options: dict[str, dict[str, int | float | str | bool]] = field(default_factory=dict)
+    """By family, options that win over the study's `families`, e.g. `{vgg: {dropout: after}}`."""
 
     def client_versions(self) -> tuple[str, ...]:
         """The version of each client, `[clients]`: equal numbers of each, in order (authors' script: two of each)."""

@@ -152,6 +152,7 @@ def _plan(job: Job, out: Path) -> None:
         job.cell.strategy,
         versions=job.protocol.client_versions(),
         classifier=job.protocol.classifier,
+        common_layers=job.protocol.common_layers,
         options=job.family_options,
     )
     plan.write(made, out)

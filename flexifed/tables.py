@@ -70,10 +70,13 @@ def reduce_curve(curves: pd.DataFrame, final: FinalNumber, rounds: int) -> pd.Da
         rounds: communication rounds of the protocol.
 
     Returns:
-        Columns of the cell, version, client and value (0..1).
+        Columns of the cell, version, client (only the first of a version if the rule says so) and value (0..1).
     """
     if final.decimals is not None:
         curves = curves.assign(value=curves["value"].round(final.decimals))
+    if final.clients == "first":
+        first = curves.groupby([*CELL, "version"], observed=True, sort=False)["client"].transform("min")
+        curves = curves[curves["client"] == first]
     client = curves.groupby([*CELL, "version", "client"], observed=True, sort=False)
     if final.rule == "best":
         return client["value"].max().reset_index()

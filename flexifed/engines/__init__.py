@@ -25,7 +25,7 @@ NO_MEMORY = ("can't allocate memory", "could not create a memory", "could not cr
 
 @dataclass(frozen=True)
 class Federation:
-    """All that training needs; an engine may change the clients' weights and nothing else.
+    """All that training needs; an engine may change the clients' weights and momentum and nothing else.
 
     Attributes:
         models: one for each version; which client's numbers it holds is up to the engine.
@@ -91,5 +91,8 @@ class Engine(Interface):
         ...
 
     def evaluate(self, round_number: int, *, train_mode: bool) -> list[Evaluation]:
-        """Test every client's model on the client's test samples, without changing it."""
+        """Test every client's model on the client's test samples.
+
+        Nothing is changed, but for the running statistics where the protocol wants the authors' test in training mode.
+        """
         ...

@@ -34,11 +34,8 @@ class Workspace:
         self.stream = torch.cuda.Stream(f.device) if f.device.type == "cuda" else None
         # On a GPU the model keeps its numbers, which recorded steps find at their address, and clients take turns in
         # them. On a CPU it looks into the vector of the client whose turn it is.
-        self.numbers: Weights | None = None
-        if self.stream:
-            layout = client.weights.layout
-            values = torch.zeros(layout.size, device=f.device)
-            self.numbers = Weights(layout, values, torch.zeros_like(client.weights.counters, device=f.device))
+        self.numbers = self._room_like(client.weights) if self.stream else None
+        if self.numbers is not None:
             self.numbers.put_into(self.model)
         self.generator = torch.Generator(f.device)
         set_generator(self.model, self.generator)
@@ -52,10 +49,21 @@ class Workspace:
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        self.velocity = self._room_like(client.weights)
+        buffers = self.velocity.state()
+        for name, parameter in self.model.named_parameters():
+            self.optimiser.state[parameter]["momentum_buffer"] = buffers[name].view(parameter.shape)
         self.draws: tuple[str, ...] = ()
         self.step = work(self._step, self.generator)
         # Two, since a recording knows only the mode it was made in.
         self.test_as_is, self.test_in_train_mode = (work(self._test, self.generator) for _ in range(2))
+
+    def _room_like(self, weights: Weights) -> Weights:
+        """Zeros on the device, laid out as a client's weights."""
+        values, counters = (
+            torch.zeros_like(v, device=self.federation.device) for v in (weights.values, weights.counters)
+        )
+        return Weights(weights.layout, values, counters)
 
     def turn(self) -> AbstractContextManager[object]:
         """What work on this workspace is to be wrapped in; `join` ends it."""
@@ -79,13 +87,14 @@ class Workspace:
         for shape in {len(step[0]): step for step in arguments}.values():
             self.step.prepare(*shape)
         self._load(client)
-        self._forget_momentum()
+        self._load_momentum(client)
         self.generator.manual_seed(rng.torch_seed(f.seed, "dropout", client.id, round_number))
         self.loss.zero_()
         for step in arguments:
             self.step(*step)
-        if self.numbers is not None:
-            client.weights.copy_(self.numbers)
+        self._store(client)
+        if client.velocity is not None:
+            client.velocity.copy_(self.velocity)
         return self.loss / sum(len(step[0]) for step in arguments)
 
     def _arguments(self, steps: Sequence[Batch]) -> list[tuple[Tensor, ...]]:
@@ -103,11 +112,16 @@ class Workspace:
         else:
             self.numbers.copy_(client.weights)
 
-    def _forget_momentum(self) -> None:
-        """A new optimiser for each round, as in the authors' script: zero is what it would begin with."""
-        for state in self.optimiser.state.values():
-            if (velocity := state.get("momentum_buffer")) is not None:
-                velocity.zero_()
+    def _store(self, client: Client) -> None:
+        if self.numbers is not None:
+            client.weights.copy_(self.numbers)
+
+    def _load_momentum(self, client: Client) -> None:
+        """Zero is what a new optimiser would begin with."""
+        if client.velocity is None:
+            self.velocity.values.zero_()
+        else:
+            self.velocity.copy_(client.velocity)
 
     def _step(self, indices: Tensor, *draws: Tensor) -> None:
         f = self.federation
@@ -128,14 +142,17 @@ class Workspace:
         return self.correct / len(client.test), self.loss / len(client.test)
 
     def test_train_mode(self, client: Client, round_number: int) -> Tensor:
-        """Accuracy with batch statistics and dropout; the client's own statistics stay what they were."""
+        """Accuracy with batch statistics and dropout; the client's statistics move only if the protocol says so."""
         f = self.federation
         self.model.train()
         self._load(client)
         kept = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         self._run(self.test_in_train_mode, client, f.protocol.batch_size, round_number)
-        for name, buffer in self.model.named_buffers():
-            buffer.copy_(kept[name])
+        if f.protocol.test_updates_statistics:
+            self._store(client)
+        else:
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(kept[name])
         return self.correct / len(client.test)
 
     def _run(self, test: Work, client: Client, batch_size: int, round_number: int = 0) -> None:

@@ -49,12 +49,16 @@ class Serial:
         f, protocol = self.federation, self.federation.protocol
         model = self._model(client)
         settings = protocol.optimiser
-        optimiser = torch.optim.SGD(  # new in each round, as in the authors' script
+        optimiser = torch.optim.SGD(
             model.parameters(),
             lr=settings.learning_rate,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
+        if client.velocity is not None:
+            velocity = client.velocity.state()  # views: the optimiser changes them in place
+            for name, parameter in model.named_parameters():
+                optimiser.state[parameter]["momentum_buffer"] = velocity[name]
         model.train()
         set_generator(model, rng.torch_stream(f.seed, "dropout", client.id, round_number, device=f.device))
         total = torch.zeros((), device=f.device)
@@ -98,14 +102,15 @@ class Serial:
         return Evaluation(correct, loss, self._train_mode_accuracy(model, client, round_number) if train_mode else None)
 
     def _train_mode_accuracy(self, model: nn.Module, client: Client, round_number: int) -> float:
-        """Accuracy with batch statistics and dropout; the running statistics are put back afterwards."""
+        """Accuracy with batch statistics and dropout; running statistics are put back if the protocol says so."""
         f = self.federation
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         model.train()
         set_generator(model, rng.torch_stream(f.seed, "evaluate", client.id, round_number, device=f.device))
         accuracy, _ = self._test(model, client, f.protocol.batch_size)
-        for name, buffer in model.named_buffers():
-            buffer.copy_(buffers[name])
+        if not f.protocol.test_updates_statistics:
+            for name, buffer in model.named_buffers():
+                buffer.copy_(buffers[name])
         return accuracy
 
     def _test(self, model: nn.Module, client: Client, batch_size: int) -> tuple[float, float]:

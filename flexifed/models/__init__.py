@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from flexifed import registry
-from flexifed.models._blocks import set_generator
+from flexifed.models._blocks import initialise_xavier, set_generator
 
 __all__ = ["build", "build_meta", "set_generator"]
 
@@ -52,6 +52,8 @@ def build(
     model = build_meta(family, version, shape, classes, options)
     model._apply(_on_cpu)
     registry.load("family", family).initialise(model, generator)
+    if options.get("initial") == "xavier":
+        initialise_xavier(model, generator)
     return model
 
 

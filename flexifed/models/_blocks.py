@@ -8,7 +8,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+from flexifed import registry
 from flexifed.errors import UserError
+
+INITIAL = ("own", "xavier")
+"""Initial values: the family's own, as in the authors' code and most reproductions, or Xavier's (Ruicrand)."""
 
 NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -126,6 +130,19 @@ class ChannelsFirst(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.transpose(1, 2)
+
+
+def check_initial(initial: str) -> None:
+    """Raise a UserError unless `initial` is one of `INITIAL`."""
+    if initial not in INITIAL:
+        raise registry.unknown("initial values", initial, INITIAL)
+
+
+def initialise_xavier(model: nn.Module, generator: torch.Generator) -> None:
+    """Weights of convolutions and linear layers Xavier normal (Glorot & Bengio 2010); the rest stays as it is."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+            nn.init.xavier_normal_(module.weight, generator=generator)
 
 
 def initialise_defaults(model: nn.Module, generator: torch.Generator) -> None:

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed.models._blocks import ChannelsFirst, Dropout, Symbols, check_text, initialise_defaults, narrow
+from flexifed.models._blocks import (
+    ChannelsFirst,
+    Dropout,
+    Symbols,
+    check_initial,
+    check_text,
+    initialise_defaults,
+    narrow,
+)
 
 KIND = "text"
 VERSIONS = ("V1", "V2", "V3", "V4")
@@ -40,7 +48,7 @@ class OneHot(nn.Module):
         return functional.embedding(x, self.table)
 
 
-def build(version: str, shape: tuple[int, ...], classes: int, *, width: float = 1.0) -> nn.Module:
+def build(version: str, shape: tuple[int, ...], classes: int, *, width: float = 1.0, initial: str = "own") -> nn.Module:
     """Build one version; input int64 code points [N, L], of which it reads the first 1014, output logits [N, classes].
 
     Args:
@@ -48,10 +56,12 @@ def build(version: str, shape: tuple[int, ...], classes: int, *, width: float = 
         shape: (L,), at least 123 characters (the deepest version needs them).
         classes: Number of outputs.
         width: Factor on every hidden width.
+        initial: "own" initial values, see `initialise`, or "xavier" for Xavier's normal ones (Ruicrand).
 
     Raises:
         UserError: the shape or the width is not allowed.
     """
+    check_initial(initial)
     check_text("charcnn", shape, shortest=123)
     unit = narrow(256, width)
     length = min(shape[0], LENGTH)

@@ -9,7 +9,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from flexifed.models._blocks import Residual, check_image, initialise_defaults, narrow
+from flexifed.models._blocks import Residual, check_image, check_initial, initialise_defaults, narrow
 
 KIND = "image"
 VERSIONS = ("V1", "V2", "V3", "V4")
@@ -19,7 +19,7 @@ BLOCKS = {"V1": 3, "V2": 5, "V3": 7, "V4": 9}  # per stage
 CHANNELS = (1, 2, 4)  # of a stage, in units of 16
 
 
-def build(version: str, shape: tuple[int, ...], classes: int, *, width: float = 1.0) -> nn.Module:
+def build(version: str, shape: tuple[int, ...], classes: int, *, width: float = 1.0, initial: str = "own") -> nn.Module:
     """Build one version; input float [N, C, H, W], output logits [N, classes].
 
     Args:
@@ -27,10 +27,12 @@ def build(version: str, shape: tuple[int, ...], classes: int, *, width: float = 
         shape: (C, H, W).
         classes: Number of outputs.
         width: Factor on every hidden width.
+        initial: "own" initial values, see `initialise`, or "xavier" for Xavier's normal ones (Ruicrand).
 
     Raises:
         UserError: the shape or the width is not allowed.
     """
+    check_initial(initial)
     check_image("resnet", shape)
     channels = narrow(16, width)
     parts: OrderedDict[str, nn.Module] = OrderedDict(

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from flexifed import registry
-from flexifed.models._blocks import ChannelsFirst, Residual, Symbols, check_text, initialise_defaults, narrow
+from flexifed.models._blocks import (
+    ChannelsFirst,
+    Residual,
+    Symbols,
+    check_initial,
+    check_text,
+    initialise_defaults,
+    narrow,
+)
 
 KIND = "text"
 VERSIONS = ("V1", "V2", "V3", "V4")
@@ -40,7 +48,13 @@ class LargestValues(nn.Module):
 
 
 def build(
-    version: str, shape: tuple[int, ...], classes: int, *, width: float = 1.0, pooling: str = "single"
+    version: str,
+    shape: tuple[int, ...],
+    classes: int,
+    *,
+    width: float = 1.0,
+    pooling: str = "single",
+    initial: str = "own",
 ) -> nn.Module:
     """Build one version; input int64 code points [N, L], output logits [N, classes].
 
@@ -51,10 +65,12 @@ def build(
         width: Factor on every hidden width.
         pooling: "single" halves the length between stages (Conneau et al.); "doubled" halves it twice after each of
             the first three stages and once after the last, as in the reproductions.
+        initial: "own" initial values, see `initialise`, or "xavier" for Xavier's normal ones (Ruicrand).
 
     Raises:
         UserError: the shape, the width or the pooling is not allowed.
     """
+    check_initial(initial)
     if pooling not in POOLINGS:
         raise registry.unknown("pooling of family 'vdcnn'", pooling, POOLINGS)
     halvings = POOLINGS[pooling]

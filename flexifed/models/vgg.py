@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from flexifed import registry
-from flexifed.models._blocks import Dropout, check_image, initialise_defaults, narrow
+from flexifed.models._blocks import Dropout, check_image, check_initial, initialise_defaults, narrow
 
 KIND = "image"
 VERSIONS = ("V1", "V2", "V3", "V4")
@@ -23,7 +23,13 @@ DROPOUTS = ("before", "after")
 
 
 def build(
-    version: str, shape: tuple[int, ...], classes: int, *, width: float = 1.0, dropout: str = "before"
+    version: str,
+    shape: tuple[int, ...],
+    classes: int,
+    *,
+    width: float = 1.0,
+    dropout: str = "before",
+    initial: str = "own",
 ) -> nn.Module:
     """Build one version; input float [N, C, H, W], output logits [N, classes].
 
@@ -34,10 +40,12 @@ def build(
         width: Factor on every hidden width.
         dropout: "before" the first and second fully connected layer (authors' code), or "after" their ReLUs
             (2006wzt, Ruicrand).
+        initial: "own" initial values, see `initialise`, or "xavier" for Xavier's normal ones (Ruicrand).
 
     Raises:
         UserError: the shape, the width or the place of the dropout is not allowed.
     """
+    check_initial(initial)
     check_image("vgg", shape, multiple=32)
     if dropout not in DROPOUTS:
         raise registry.unknown("place of dropout for family 'vgg'", dropout, DROPOUTS)

@@ -161,7 +161,7 @@ def test_a_damaged_checkpoint_costs_one_round(
 
 
 def test_a_full_disk_ends_a_cell_and_room_lets_it_end_well(tmp_path: Path, tally: Callable[..., None]) -> None:
-    """Neither checkpoint nor record fit; nothing half-written is left; the same command ends well once there is room."""
+    """Neither checkpoint nor record fit; nothing half-written is left; with room the same command ends well."""
     cell = Cell(tmp_path, job("fast", "vgg"))
     with small_file_system(tmp_path / "disk") as disk:
         (disk / "ballast").write_bytes(b"x" * 124 * 1024)

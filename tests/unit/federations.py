@@ -64,7 +64,7 @@ def files(folder: Path, the_job: Job) -> dict[str, Path]:
     paths = {
         "prepared": folder / kind,
         "partition_file": folder / f"seed{cell.seed}.{settings.clients}.parquet",
-        "plan_file": folder / f"{cell.family}.{cell.strategy}.{settings.classifier}.json",
+        "plan_file": folder / f"{cell.family}.{cell.strategy}.{settings.classifier}.{settings.common_layers}.json",
     }
     if not paths["prepared"].exists():
         prepared(paths["prepared"], kind)
@@ -81,6 +81,7 @@ def files(folder: Path, the_job: Job) -> dict[str, Path]:
         cell.strategy,
         versions=settings.client_versions(),
         classifier=settings.classifier,
+        common_layers=settings.common_layers,
         options=the_job.family_options,
     )
     plan.write(made, paths["plan_file"])

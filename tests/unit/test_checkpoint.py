@@ -66,6 +66,16 @@ def test_a_stopped_run_ends_with_the_same_bytes(tmp_path: Path, engine: str, fam
     assert not (resumed / "checkpoints").exists()
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_kept_momentum_survives_a_stop(tmp_path: Path, engine: str) -> None:
+    the_job = job(engine, optimiser=federations.protocol.Optimiser(state="kept"), rounds=3, clients=4)
+    whole = federations.run(tmp_path, the_job, "whole")
+    run_until(tmp_path, the_job, 2)
+    resumed = federations.run(tmp_path, the_job)
+    assert sessions(resumed) == [1, 3]
+    assert (resumed / "history.parquet").read_bytes() == (whole / "history.parquet").read_bytes()
+
+
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     folder = run_until(tmp_path, job(), 3)
     assert sorted(path.name for path in folder.iterdir()) == [

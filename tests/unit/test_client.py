@@ -7,6 +7,7 @@ import pytest
 
 from flexifed.client import Batch, batches, slice_of
 from flexifed.engines import Federation
+from flexifed.errors import UserError
 from tests.unit import federations
 
 ORDER = np.array([7, 3, 9, 1, 5])
@@ -27,6 +28,32 @@ def test_official_slices_are_250_of_2500() -> None:
 
 def test_a_list_shorter_than_the_number_of_slices_never_gives_an_empty_one() -> None:
     assert [slice_of(ORDER, r, 10).tolist() for r in (1, 5, 6)] == [[7], [5], [7]]
+
+
+def test_a_frozen_pointer_never_leaves_the_first_slice() -> None:
+    assert [slice_of(ORDER, r, 2, "frozen").tolist() for r in (1, 2, 7)] == [[7, 3, 9]] * 3
+
+
+@pytest.mark.parametrize(("size", "reached"), [(2500, 1.0), (4500, 0.64), (9000, 0.37)])
+def test_the_authors_pointer_reaches_a_part_of_longer_lists(size: int, reached: float) -> None:
+    """CIFAR-10 in 20 parts; CINIC-10's 90,000 in 20 parts; its 180,000 in 20 parts."""
+    order = np.arange(size)
+    seen = np.unique(np.concatenate([slice_of(order, r, 10, "wraps_at_2500") for r in range(1, 503)]))
+    assert len(seen) / size == pytest.approx(reached, abs=0.005)
+
+
+def test_the_authors_walk_is_ours_on_2500_samples() -> None:
+    for r in range(1, 23):
+        ours, theirs = (slice_of(np.arange(2500), r, 10, pointer) for pointer in ("walking", "wraps_at_2500"))
+        assert ours.tolist() == theirs.tolist()
+
+
+def test_the_authors_pointer_runs_behind_the_end_of_shorter_lists() -> None:
+    """40 clients with 1,250 samples, appendix A.4: their script would train on nothing in every other round."""
+    order = np.arange(1250)
+    assert len(slice_of(order, 10, 10, "wraps_at_2500")) == 125
+    with pytest.raises(UserError, match=r"stands at 1,250 of a list of 1,250 samples.*slice_pointer: walking"):
+        slice_of(order, 11, 10, "wraps_at_2500")
 
 
 @pytest.fixture

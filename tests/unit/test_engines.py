@@ -1,5 +1,6 @@
 """Every engine computes what the serial one does."""
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed import federation, precision, registry, weights
+from flexifed import federation, precision, registry, rng, weights
+from flexifed.client import batches
 from flexifed.engines import Federation, fast, serial
 from flexifed.engines._channels_last import Convolution, channels_last
 from flexifed.history import History
 from flexifed.layers import chain
+from flexifed.models import set_generator
+from flexifed.protocol import Optimiser
 from flexifed.transforms import Transform
 from tests.unit import federations
 
@@ -46,8 +50,12 @@ def as_double(x: Tensor) -> Tensor:
 
 def in_double(assembled: Federation) -> Federation:
     """The same federation, computing in float64."""
+
+    def doubled(numbers: weights.Weights) -> weights.Weights:
+        return dataclasses.replace(numbers, values=numbers.values.double())
+
     clients = [
-        dataclasses.replace(c, weights=dataclasses.replace(c.weights, values=c.weights.values.double()))
+        dataclasses.replace(c, weights=doubled(c.weights), velocity=c.velocity and doubled(c.velocity))
         for c in assembled.clients
     ]
     models = {version: model.double() for version, model in assembled.models.items()}
@@ -82,6 +90,79 @@ def test_a_whole_run_in_double_precision_agrees_to_rounding(tmp_path: Path, fami
     pd.testing.assert_frame_equal(reference, other, rtol=0, atol=1e-6)  # losses are summed in float32 by the serial one
     accuracies = reference.metric.str.startswith("accuracy")
     assert (reference.value[accuracies] == other.value[accuracies]).all()
+
+
+TRAINING_KEYS: dict[str, dict[str, Any]] = {
+    "momentum kept": {"optimiser": Optimiser(state="kept")},
+    "test moves statistics": {"test_updates_statistics": True},
+    "frozen slice": {"slice_pointer": "frozen"},
+    "whole set": {"slices": 1},
+    "no shuffle": {"shuffle": False},
+    "own start": {"initial_weights": "per_client"},
+    "local normalisation": {"normalisation": "local"},
+}
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+@pytest.mark.parametrize("overrides", TRAINING_KEYS.values(), ids=TRAINING_KEYS)
+def test_every_key_that_concerns_training_agrees_in_double_precision(
+    tmp_path: Path, engine: ModuleType, overrides: dict[str, Any]
+) -> None:
+    """As above, two clients of each version; and the key makes a difference, which a key that is ignored would not."""
+    found = []
+    for module, keys in ((serial, overrides), (engine, overrides), (engine, {})):
+        assembled = in_double(federations.assemble(tmp_path, federations.job(clients=8, rounds=3, **keys)))
+        trained(assembled, module)
+        found.append([client.weights.values for client in assembled.clients])
+    for a, b, _ in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-7)
+    assert any(not torch.allclose(a, plain, rtol=0, atol=1e-5) for a, _, plain in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("engine", [serial, *OTHERS])
+def test_kept_momentum_is_one_optimiser_for_all_rounds(tmp_path: Path, engine: ModuleType) -> None:
+    """Against SGD written out: where slices do not change, two rounds are one round of twice as many epochs."""
+    optimiser = Optimiser(state="kept")
+    job = federations.job("standalone", slices=1, shuffle=False, optimiser=optimiser)
+    assembled = in_double(federations.assemble(tmp_path, job))
+    client = assembled.clients[1]
+    model = copy.deepcopy(assembled.models[client.version]).train()
+    dataclasses.replace(client.weights, values=client.weights.values.clone()).put_into(model)
+    velocity = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    for round_number in (1, 2):
+        set_generator(model, rng.torch_stream(0, "dropout", client.id, round_number))
+        for batch in batches(client, assembled.transform, assembled.protocol, 0, round_number):
+            inputs = assembled.transform.train(assembled.train.inputs[batch.indices], batch.draws)
+            loss = functional.cross_entropy(model(inputs), assembled.train.labels[batch.indices])
+            gradients = torch.autograd.grad(loss, list(model.parameters()))
+            with torch.no_grad():
+                for (name, parameter), gradient in zip(model.named_parameters(), gradients, strict=True):
+                    velocity[name] = 0.9 * velocity[name] + gradient + 5e-4 * parameter
+                    parameter -= 0.01 * velocity[name]
+    trainer = engine.create(assembled)
+    for round_number in (1, 2):
+        trainer.train(round_number)
+    assert client.velocity is not None
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(client.weights.state()[name], parameter.detach(), rtol=0, atol=1e-8)
+        torch.testing.assert_close(client.velocity.state()[name], velocity[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", [serial, *OTHERS])
+def test_the_authors_test_in_training_mode_moves_running_statistics_and_nothing_else(
+    tmp_path: Path, engine: ModuleType
+) -> None:
+    assembled = federations.assemble(tmp_path, federations.job(test_updates_statistics=True))
+    before = [{k: v.clone() for k, v in client.weights.state().items()} for client in assembled.clients]
+    evaluations = engine.create(assembled).evaluate(1, train_mode=True)
+    moved = [
+        {key for key, value in client.weights.state().items() if not torch.equal(value, held[key])}
+        for client, held in zip(assembled.clients, before, strict=True)
+    ]
+    assert all(moved)
+    assert all("running" in key or "num_batches" in key for keys in moved for key in keys)
+    untouched = federations.assemble(tmp_path, federations.job())
+    assert evaluations == engine.create(untouched).evaluate(1, train_mode=True), "a test sees what it always saw"
 
 
 @pytest.mark.parametrize("engine", OTHERS)

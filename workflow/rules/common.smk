@@ -37,7 +37,7 @@ PACKAGE = registry.PACKAGE
 
 # Paths
 
-RESULTS = str(layout.study_folder(STUDY.study))
+RESULTS = str(layout.study_folder(STUDY.name))
 SOURCE, DATA, PARTITION, PLAN, CELL = (
     f"{RESULTS}/{pattern}" for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.CELL)
 )

@@ -16,7 +16,8 @@ rule plan:
     params:
         versions=lambda wildcards: protocol_of(wildcards).client_versions(),
         classifier=lambda wildcards: protocol_of(wildcards).classifier,
-        options=lambda wildcards: STUDY.families.get(wildcards.family, {}),
+        common_layers=lambda wildcards: protocol_of(wildcards).common_layers,
+        options=lambda wildcards: STUDY.family_options(wildcards.family, wildcards.protocol),
         code=code("flexifed.planning", "flexifed.strategies.{strategy}", "flexifed.models.{family}"),
     script:
         "../scripts/plan.py"

@@ -10,6 +10,7 @@ with logs.to(snakemake.log[0]):
         snakemake.wildcards.strategy,
         versions=tuple(snakemake.params.versions),
         classifier=snakemake.params.classifier,
+        common_layers=snakemake.params.common_layers,
         options=dict(snakemake.params.options),
     )
     plan.write(the_plan, Path(snakemake.output[0]))

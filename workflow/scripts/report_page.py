@@ -7,7 +7,7 @@ from flexifed import config, logs, report
 with logs.to(snakemake.log[0]):
     study = config.parse(snakemake.config)
     report.render(
-        study.study,
+        study.name,
         Path(snakemake.output[0]),
         tables_folder=Path(snakemake.input.tables[0]).parent,
         runs=Path(snakemake.input.runs),
