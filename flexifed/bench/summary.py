@@ -80,8 +80,8 @@ def _family(row: Mapping[Any, Any]) -> str:
 
 PARTS: dict[str, tuple[str, dict[str, Cell]]] = {
     "rounds": (
-        "A round: local training, aggregation, one test of every client; `plain` is the serial loop after the authors' "
-        "script, ratios are to it, turn by turn, median and range:",
+        "A round's local training and one test of every client (averaging has its own table); `plain` is the serial "
+        "loop after the authors' script, ratios are to it, turn by turn, median and range:",
         {
             "family": _family,
             "trained by": _candidate,
