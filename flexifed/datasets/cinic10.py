@@ -77,12 +77,14 @@ def _read(folder: Path, parts: tuple[str, ...], workers: Workers) -> Split:
 
 def _image(path: Path) -> np.ndarray:
     """uint8 [3, 32, 32]; some images are grey and become colour images with three equal planes."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path, formats=["PNG"]) as image:
             if image.size != (32, 32) or image.mode not in ("RGB", "L"):
                 raise UserError(f"{path}: expected 32 x 32 in mode RGB or L, found {image.size} in mode {image.mode}.")
             return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # Pillow lets through whatever its decoders stumble over
         raise UserError(f"{path} is not a readable image ({error}).") from error

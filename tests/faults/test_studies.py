@@ -101,7 +101,7 @@ def study(folder: Path, n_cells: int, **hot: object) -> Study:
 
 
 def n_trained(output: str) -> int:
-    return len(re.findall(r"^rule train:", output, re.M))
+    return len(re.findall(r"^(?:local)?rule train:", output, re.M))
 
 
 @dataclass(frozen=True)

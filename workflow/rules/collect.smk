@@ -5,8 +5,8 @@
 
 rule collect:
     input:
-        histories=of_cells(f"{CELL}/history.parquet", collected()),
-        records=of_cells(f"{CELL}/run.json", collected()),
+        histories=of_cells(f"{CELL}/history.parquet", COLLECTED),
+        records=of_cells(f"{CELL}/run.json", COLLECTED),
     output:
         cells=f"{RESULTS}/cells.parquet",
         runs=f"{RESULTS}/runs.parquet",

@@ -22,9 +22,10 @@ from flexifed.cell import Cell
 from flexifed.errors import UserError
 
 # A run for the report alone, from the cells that are there. Not a key of the study, so not part of what is checked.
-PARTIAL = config.pop("partial", False)
-if not isinstance(PARTIAL, bool):
+PARTIAL = str(config.pop("partial", False)).lower()
+if PARTIAL not in ("true", "false"):
     raise WorkflowError(f"partial: expected true or false, got {PARTIAL!r}.")
+PARTIAL = PARTIAL == "true"
 
 try:
     STUDY = configuration.parse(config)
@@ -66,23 +67,17 @@ def is_up_to_date(cell):
     return run["digests"]["code"] == job.code() and recorded == json.loads(json.dumps(job.settings()))
 
 
-def collected():
-    """The cells that tables and figures are made from."""
-    return [cell for cell in CELLS if is_up_to_date(cell)] if PARTIAL else CELLS
-
-
-def drawn_from(pattern):
-    """The cells whose file of this pattern a figure can be drawn from."""
-    return [cell for cell in CELLS if not PARTIAL or Path(pattern.format(**vars(cell))).exists()]
+# The cells that tables and figures are made from.
+COLLECTED = [cell for cell in CELLS if is_up_to_date(cell)] if PARTIAL else CELLS
 
 
 def figure_stems():
     """Every figure of the study, without its suffix; class mixes for the first seed of each partition."""
     seeds = {}
-    for cell in drawn_from(PARTITION):
+    for cell in COLLECTED:
         seeds.setdefault((cell.dataset, cell.protocol), cell.seed)
     class_mixes = [CLASS_MIX.format(dataset=d, protocol=p, seed=seed) for (d, p), seed in seeds.items()]
-    return [FINAL_NUMBERS, *of_cells(CONVERGENCE), *of_cells(SHARING, drawn_from(PLAN)), *class_mixes]
+    return [FINAL_NUMBERS, *of_cells(CONVERGENCE), *of_cells(SHARING, COLLECTED), *class_mixes]
 
 
 # Wildcards
@@ -130,7 +125,7 @@ def archive_digests(wildcards):
 
 def plans_of(wildcards):
     """The plans of a family and protocol, in the study's order of strategies."""
-    cells = [c for c in drawn_from(PLAN) if (c.family, c.protocol) == (wildcards.family, wildcards.protocol)]
+    cells = [c for c in COLLECTED if (c.family, c.protocol) == (wildcards.family, wildcards.protocol)]
     return list(dict.fromkeys(PLAN.format(**vars(cell)) for cell in cells))
 
 
