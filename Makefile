@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?= default
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/$(PROFILE)
 
-.PHONY: help setup quick local-cpu table1 bench test faults slurm-test check generate clean
+.PHONY: help setup quick local-cpu study table1 bench test faults slurm-test check generate clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,6 +40,9 @@ quick: setup ## the whole pipeline on data that needs no download: results/quick
 
 local-cpu: setup ## real data from a local copy on CPU cores, about an hour: see config/local-cpu.yaml
 	$(call study,config/local-cpu.yaml)
+
+study: setup ## one of config/studies: make study NAME=figure4 [OVERLAY=small]
+	$(call study,config/studies/$(NAME).yaml $(OVERLAY:%=config/overlays/%.yaml))
 
 table1: setup ## the paper's Table 1 (120 training jobs; use a GPU or a cluster)
 	$(call study,config/config.yaml)

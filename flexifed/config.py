@@ -157,6 +157,11 @@ class Study(Closed):
         settings = self.dataset(dataset).archives
         return None if settings is None else [Archive(**{**vars(a), "urls": tuple(a.urls)}) for a in settings]
 
+    def preset(self, protocol: str) -> str:
+        """The preset that a protocol starts from."""
+        preset: str = self.protocols[protocol].get("preset", protocol)
+        return preset
+
     def protocol(self, name: str, dataset: str | None = None, final: Mapping[str, Any] | None = None) -> Protocol:
         """The resolved protocol: preset, the protocol's overrides, those of all protocols, the data set's, `final`.
 
@@ -165,7 +170,8 @@ class Study(Closed):
         """
         overrides = dict(self.protocols[name])
         where = f"protocols.{name}"
-        preset = overrides.pop("preset", name)
+        preset = self.preset(name)
+        overrides.pop("preset", None)
         known = sorted(p.stem for p in PRESETS.glob("*.yaml"))
         if preset not in known:
             raise UserError(f"{where}.preset: {registry.unknown('preset', preset, known)}")

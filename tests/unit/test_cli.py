@@ -57,6 +57,14 @@ def test_a_resolved_cell_runs_without_pydantic_to_the_same_bytes(folder: Path) -
     assert second.read_bytes() == history
 
 
+def test_an_overlay_is_a_second_config(folder: Path) -> None:
+    (folder / "small.yaml").write_text(yaml.safe_dump({"variant": "small", "seeds": [3]}))
+    listed = flexifed(folder, "cells", "--config", "tiny.yaml", "--config", "small.yaml").stdout
+    assert "max_common/tiny/seed3" in listed and "seed0" not in listed
+    job = flexifed(folder, "job", "--config", "tiny.yaml", "--config", "small.yaml", *CELL[:4], "3").stdout
+    assert json.loads(job)["study"] == "tiny-small"
+
+
 def test_a_plan_is_printed(folder: Path) -> None:
     text = flexifed(folder, "plan", "vgg", "max_common").stdout
     assert "V3 = VGG-16: clients 4-5" in text

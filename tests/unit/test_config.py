@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import snakemake.utils
+import yaml
 
 from flexifed import config, generated
 from flexifed.errors import UserError
@@ -72,9 +74,87 @@ def test_another_partitioner_does_not_inherit_the_presets_options() -> None:
     assert study.protocol("short").partition.options == {}
 
 
+def test_all_protocols_win_over_each_and_data_sets_over_them() -> None:
+    values = changed("all_protocols", {"rounds": 2, "optimiser": {"learning_rate": 0.3, "momentum": 0.1}})
+    values["datasets"] = {"cifar10": {"optimiser": {"learning_rate": 0.1}}}
+    study = config.parse(values)
+    assert study.protocol("short").rounds == study.protocol("official").rounds == 2
+    assert study.protocol("short").optimiser.learning_rate == 0.3
+    assert study.protocol("short", "cifar10").optimiser.learning_rate == 0.1
+    assert study.protocol("short", "cifar10").optimiser.momentum == 0.1
+
+
+def test_options_of_a_family_are_the_studys_and_then_the_protocols() -> None:
+    values = changed("families.vgg", {"width": 0.5, "dropout": "before"})
+    values["protocols"]["short"]["family_options"] = {"vgg": {"dropout": "after"}, "resnet": {"initial": "xavier"}}
+    study = config.parse(values)
+    assert study.family_options("vgg", "official") == {"width": 0.5, "dropout": "before"}
+    assert study.family_options("vgg", "short") == {"width": 0.5, "dropout": "after"}
+    cell = next(c for c in study.cells() if (c.family, c.protocol) == ("vgg", "short"))
+    assert study.job(cell).family_options == {"width": 0.5, "dropout": "after"}
+    assert study.job(cell).settings()["family_options"] == {"width": 0.5, "dropout": "after"}
+    assert "resnet" not in str(study.job(cell).settings()), "another family's options rerun nothing"
+
+
+def test_a_stand_in_takes_the_place_of_a_data_set_and_runs_once() -> None:
+    values = changed("stand_ins", {"cinic10": "cifar10"})
+    values["blocks"].append({"dataset": "cinic10", "families": ["vgg"]})
+    study = config.parse(values)
+    assert study.cells() == config.parse(STUDY).cells()
+
+
+def test_a_variant_is_part_of_the_name() -> None:
+    assert config.parse(STUDY).name == "example"
+    assert config.parse({**STUDY, "variant": "small"}).name == "example-small"
+
+
+def test_overlays_merge_mappings_and_replace_lists_as_snakemake_does(tmp_path: Path) -> None:
+    overlay = {"seeds": [5], "protocols": {"short": {"rounds": 4}}, "families": {"vgg": {"width": 0.5}}}
+    for name, values in (("study", STUDY), ("overlay", overlay)):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(values))
+    study = config.read(tmp_path / "study.yaml", tmp_path / "overlay.yaml")
+    merged = copy.deepcopy(STUDY)
+    snakemake.utils.update_config(merged, overlay)
+    assert study == config.parse(merged)
+    assert study.protocol("short").rounds == 4
+    assert study.seeds == [5]
+
+
+def test_an_effect_reads_the_changed_protocol_by_its_own_rule() -> None:
+    effect = {"factor": "moment", "level": "before", "protocol": "short", "base": "official"}
+    study = config.parse({**STUDY, "effects": [{**effect, "final": {"phase": "local", "rule": "best"}}]})
+    final = study.final(study.effects[0])
+    assert (final.phase, final.rule, final.mode) == ("local", "best", "eval")
+    assert study.protocol("short").final.phase == "aggregated"
+
+
+def with_effects(**second: Any) -> list[dict[str, Any]]:
+    first = {"factor": "rounds", "level": "few", "protocol": "short", "base": "official"}
+    return [first, {**first, "level": "other", **second}]
+
+
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
+        ("effects", with_effects(protocol="shrt"), ["effects.1: unknown protocol 'shrt'. Did you mean 'short'?"]),
+        ("effects", with_effects(base="oficial"), ["effects.1: unknown protocol 'oficial'"]),
+        ("effects", with_effects(level="few"), ["effects.0: level: 'few' is the level of several effects"]),
+        ("effects", with_effects(combines=["fwe"]), ["effects.1: unknown level 'fwe'. Did you mean 'few'?"]),
+        ("effects", with_effects(final={"rul": "best"}), ["effects.1: protocols.short.final.rul: unknown key 'rul'"]),
+        ("effects", with_effects(final={"phase": "local", "mode": "train"}), ["effects.1: final: the accuracy in"]),
+        ("all_protocols", {"rouns": 3}, ["protocols.official (or all_protocols).rouns: unknown key 'rouns'"]),
+        ("stand_ins", {"cinic": "cifar10"}, ["stand_ins: unknown dataset 'cinic'"]),
+        ("stand_ins", {"cinic10": "cifar"}, ["stand_ins.cinic10: unknown dataset 'cifar'"]),
+        ("stand_ins", {"cifar10": "agnews"}, ["blocks.0.families: ", "does not read the text samples of 'agnews'"]),
+        ("protocols.short.slice_pointer", "stuck", ["protocols.short.slice_pointer: Input should be 'walking'"]),
+        ("protocols.short.common_layers", -1, ["protocols.short.common_layers", "greater than or equal to 0"]),
+        ("protocols.short.optimiser", {"state": "old"}, ["protocols.short.optimiser.state: Input should be 'new'"]),
+        ("protocols.short.family_options", {"vg": {}}, ["protocols.short: family_options: unknown family 'vg'"]),
+        (
+            "protocols.short.family_options",
+            {"vgg": {"drop": 1}},
+            ["protocols.short: family_options.vgg: unknown option of family 'vgg' 'drop'. Did you mean 'dropout'?"],
+        ),
         ("protocols.short.rouns", 3, ["protocols.short.rouns: unknown key 'rouns'. Did you mean 'rounds'?"]),
         ("protocols.short.optimiser", {"lr": 1}, ["protocols.short.optimiser.lr: unknown key 'lr'.", "learning_rate"]),
         ("protocols.short.preset", "offical", ["protocols.short.preset: unknown preset 'offical'", "'official'"]),

@@ -39,6 +39,27 @@ def test_narrow(unit: int, width: float, expected: int) -> None:
     assert _blocks.narrow(unit, width) == expected
 
 
+@pytest.mark.parametrize(
+    ("family", "shape"), [("vgg", (3, 32, 32)), ("resnet", (3, 32, 32)), ("charcnn", (1014,)), ("vdcnn", (1024,))]
+)
+def test_xaviers_initial_values(family: str, shape: tuple[int, ...]) -> None:
+    """Standard deviation sqrt(2 / (fan in + fan out)) of every weight, within sampling error; biases as before."""
+    own, xavier = (build(family, "V1", shape, width=0.25, initial=initial) for initial in ("own", "xavier"))
+    for name, module in xavier.named_modules():
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear) and module.weight.numel() > 1000:
+            field = module.weight[0, 0].numel()
+            fan_out, fan_in = (n * field for n in module.weight.shape[:2])
+            assert module.weight.std().item() == pytest.approx(math.sqrt(2 / (fan_in + fan_out)), rel=0.1)
+            before = own.get_submodule(name)
+            assert not torch.equal(module.weight, before.weight)
+            assert module.bias is None or torch.equal(module.bias, before.bias)
+
+
+def test_unknown_initial_values() -> None:
+    with pytest.raises(UserError, match=r"unknown initial values 'xavir'\. Did you mean 'xavier'"):
+        build("vgg", "V1", (3, 32, 32), initial="xavir")
+
+
 @pytest.mark.parametrize("width", [0, -1.0, math.nan])
 def test_a_width_must_be_positive(width: float) -> None:
     with pytest.raises(UserError, match="width"):

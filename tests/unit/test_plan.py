@@ -110,6 +110,21 @@ def test_a_classifier_that_no_architecture_averages_stays_personal(strategy: str
     assert make(strategy, "all").groups == make(strategy).groups
 
 
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (None, [[4, 15, 200, 3000], [4, 15, 200, 3000], [8 / 2, 700, 9000]]),
+        (1, [[4, 15, 200, 3000], [4, 15, 200, 3000], [4, 700, 9000]]),
+        (0, [[2, 15, 200, 3000], [2, 15, 200, 3000], [8, 700, 9000]]),  # versions share nothing
+    ],
+)
+def test_a_limit_on_common_layers_keeps_versions_apart_and_not_their_clients(
+    limit: int | None, expected: list[list[float]]
+) -> None:
+    made = planning.make("vgg", "max_common", VERSIONS, CHAINS, "same_architecture", limit)
+    assert_values(aggregation.apply(made, CHAINS, states()), expected)
+
+
 def test_unknown_classifier_setting() -> None:
     with pytest.raises(UserError, match="Did you mean 'none'"):
         make("max_common", "non")

@@ -61,6 +61,15 @@ def test_rules_of_the_final_number(final: FinalNumber, expected: float) -> None:
     assert value == pytest.approx(expected)
 
 
+def test_a_version_may_be_read_from_its_first_client_alone() -> None:
+    """Clients 2 and 3 hold V2: the first of a version is the one with the lowest number, not client 0."""
+    parts = [curve([low, high]).assign(client=c, version=v) for c, v, low, high in (
+        (0, "V1", 0.1, 0.2), (1, "V1", 0.9, 0.8), (3, "V2", 0.7, 0.6), (2, "V2", 0.3, 0.5),
+    )]  # fmt: skip
+    best = tables.reduce_curve(pd.concat(parts), FinalNumber(rule="best", clients="first"), rounds=2)
+    assert best.set_index("client")["value"].to_dict() == {0: 0.2, 2: 0.5}
+
+
 def test_a_window_counts_rounds_not_evaluations() -> None:
     sparse = curve([0.1, 0.9, 0.6, 0.4]).assign(round=[10, 20, 30, 40])
     (value,) = tables.reduce_curve(sparse, FinalNumber(rule="last_rounds", rounds=11), rounds=40)["value"]
