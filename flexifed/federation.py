@@ -26,6 +26,9 @@ def assemble(job: Job, prepared: Path, partition_file: Path, plan_file: Path, de
     """Load data, partition and plan, and build the clients with their initial weights."""
     card = samples.read_card(prepared)
     held = partition.read(partition_file)
+    partition.check_fits(
+        partition_file, held, clients=job.protocol.clients, n_train=card["n_train"], n_test=card["n_test"]
+    )
     fleet = build_models(job, card)
     versions = job.protocol.client_versions()
     chains = {version: chain(model) for version, model in fleet.items()}

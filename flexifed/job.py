@@ -1,6 +1,7 @@
 """A cell with everything that it is resolved to: what decides whether it is up to date, and what `run.json` records."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +36,12 @@ class Job:
             "engine": self.engine,
             "precision": self.precision,
         }
+
+    def is_recorded_as(self, settings: Mapping[str, Any]) -> bool:
+        """Whether the settings in a run record, which hold more of the protocol, are those of this job."""
+        ours = json.loads(json.dumps(self.settings()))
+        protocol = {key: value for key, value in settings["protocol"].items() if key in ours["protocol"]}
+        return bool(ours == {**settings, "protocol": protocol})
 
     @classmethod
     def from_settings(cls, cell: Cell, settings: Mapping[str, Any]) -> "Job":

@@ -156,6 +156,8 @@ def test_the_record_names_everything_the_result_depends_on(tmp_path: Path) -> No
     }  # fmt: skip
     assert record["settings"]["protocol"]["optimiser"]["learning_rate"] == 0.01
     assert record["digests"]["code"] == job.code()
+    assert job.is_recorded_as(record["settings"])
+    assert not federations.job("basic_common", rounds=3).is_recorded_as(record["settings"])
     # conv1 and its batch norm: 4 channels of 1 x 3 x 3 and bias, weight, bias, mean and variance, 4 bytes each
     assert [b["up"] for b in record["bytes_per_round"]] == [4 * (4 * 9 + 4 + 4 * 4)] * 4
     assert {"torch", "python"} <= set(record["packages"])
@@ -165,7 +167,7 @@ def test_a_loss_that_is_not_finite_stops_the_cell_and_leaves_no_result(tmp_path:
     job = federations.job(optimiser=federations.protocol.Optimiser(learning_rate=1e30))
     with pytest.raises(UserError, match=r"round [12]: the training loss of client \d \(V\d\) is (nan|inf)"):
         federations.run(tmp_path, job)
-    assert not (tmp_path / "cell").exists()
+    assert [path.name for path in (tmp_path / "cell").iterdir()] == [".lock"]
 
 
 def test_a_failing_run_keeps_its_history_up_to_then(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 # The study, its paths and the helpers that rules share. Nothing here imports torch, so a dry run takes seconds.
 import dataclasses
-import json
 import math
 import os
 import re
@@ -63,8 +62,7 @@ def is_up_to_date(cell):
     if not record.exists():
         return False
     run, job = files.read_json(record), STUDY.job(cell)
-    recorded = {**run["settings"], "protocol": {k: v for k, v in run["settings"]["protocol"].items() if k != "final"}}
-    return run["digests"]["code"] == job.code() and recorded == json.loads(json.dumps(job.settings()))
+    return run["digests"]["code"] == job.code() and job.is_recorded_as(run["settings"])
 
 
 # The cells that tables and figures are made from.
