@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from flexifed import tables, titles
+from flexifed import config, queue, tables, titles
 from flexifed.config import Study
 from flexifed.files import complete
 from flexifed.protocol import Protocol
@@ -19,6 +19,8 @@ from flexifed.protocol import Protocol
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "config"
 REFERENCE = ROOT / "results/reference"
+QUEUES = ("full-width", "local-cpu")
+"""Studies of `config/` whose cells are queued in `results/reference/`."""
 
 
 # The configuration
@@ -60,6 +62,18 @@ def config_keys() -> str:
         parts.append(_keys(title, whole))
         parts += [_keys(name, node) for name, node in whole.get("$defs", {}).items() if "properties" in node]
     return "\n".join(parts).rstrip()
+
+
+# The queues of reference cells
+
+
+def queues() -> dict[Path, str]:
+    """The cells of each queued study, resolved, in its order, which is their order of worth."""
+    studies = {name: config.read(CONFIG / f"{name}.yaml") for name in QUEUES}
+    return {
+        REFERENCE / name / queue.FILE: queue.text([study.run(cell) for cell in study.cells()])
+        for name, study in studies.items()
+    }
 
 
 # The numbers of the README
@@ -116,7 +130,7 @@ def contents() -> dict[Path, str]:
         ROOT / "README.md": {"paper": paper_table, "local-cpu": lambda: reference_table("local-cpu")},
     }
     files = {path: _filled(path.read_text(), parts) for path, parts in readmes.items()}
-    return {CONFIG / "config.schema.json": json.dumps(schema(), indent=2) + "\n", **files}
+    return {CONFIG / "config.schema.json": json.dumps(schema(), indent=2) + "\n", **files, **queues()}
 
 
 def write() -> list[Path]:

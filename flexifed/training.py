@@ -132,7 +132,7 @@ def _record(
         "cell": dataclasses.asdict(job.cell),
         "settings": {**job.settings(), "protocol": dataclasses.asdict(job.protocol)},
         "data": samples.read_card(inputs.prepared),
-        "digests": digests,
+        "digests": {**digests, "partition_code": job.partition_code()},
         "commit": provenance.commit(),
         "packages": provenance.packages(),
         "device": sessions[-1].device,
