@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?= default
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/$(PROFILE)
 
-.PHONY: help setup quick local-cpu table1 bench test check generate clean
+.PHONY: help setup quick local-cpu table1 bench test faults check generate clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -21,9 +21,17 @@ $(VENV)/.installed: requirements.txt
 	touch $@
 
 # Partitions and plans are brought up to date by a run of their own, so that cells follow their content (see Snakefile).
+# Where something fails, the report is made from the rest, marks what is missing, and the exit code stays.
 define study
-	$(SNAKEMAKE) inputs --configfile $(1)
-	$(SNAKEMAKE) --configfile $(1)
+	@$(BIN)/python -m flexifed cells --config $(1) >/dev/null
+	@code=0; \
+	$(SNAKEMAKE) inputs --configfile $(1) || code=$$?; \
+	$(SNAKEMAKE) --configfile $(1) || code=$$?; \
+	if [ $$code -ne 0 ]; then \
+		echo "Something failed, see above. The report is made from the cells that are there:"; \
+		$(SNAKEMAKE) --configfile $(1) --config partial=true; \
+		exit $$code; \
+	fi
 endef
 
 quick: setup ## the whole pipeline on data that needs no download: results/quick/report.html
@@ -41,6 +49,9 @@ bench: setup ## measure this machine: results/bench/bench.md (about 15 minutes, 
 
 test: setup check ## all checks and tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+faults: setup ## the fault tests often, and a table: what was done, how often, what was lost
+	FAULTS_COUNT=$(or $(COUNT),50) $(BIN)/python -m pytest tests/faults -n 2 --dist loadgroup
 
 check: setup ## formatting, lint and types
 	$(BIN)/ruff check .

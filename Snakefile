@@ -13,6 +13,7 @@ Everything lands below `results/{study}/`:
     logs/, benchmarks/                          mirror the paths above
 
 Archives are kept in `downloads/`, shared by all studies. Targets: `all` (default), `inputs` (partitions and plans only).
+Where cells have failed, `--config partial=true` makes tables, figures and report from the others, and trains nothing.
 """
 
 from snakemake.utils import min_version
@@ -25,15 +26,31 @@ if "study" not in config:
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/download.smk"
-include: "workflow/rules/prepare.smk"
-include: "workflow/rules/partition.smk"
-include: "workflow/rules/plan.smk"
-include: "workflow/rules/train.smk"
+
+
+# A partial run takes what is there and makes none of it again, so that what failed before does not fail once more.
+if not PARTIAL:
+
+    include: "workflow/rules/download.smk"
+    include: "workflow/rules/prepare.smk"
+    include: "workflow/rules/partition.smk"
+    include: "workflow/rules/plan.smk"
+    include: "workflow/rules/train.smk"
+
+
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+
+
+# Before any job, so that hours of training do not end in a folder that takes no result.
+onstart:
+    try:
+        for folder in (Path(RESULTS), Path(STUDY.downloads)):
+            files.check_writable(folder)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 localrules:

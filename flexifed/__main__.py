@@ -121,8 +121,8 @@ def _run(arguments: argparse.Namespace) -> None:
     from flexifed import files, single
 
     try:
-        run = single.Run.from_json(files.read_json(arguments.file))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        run = single.Run.from_json(files.read_object(arguments.file))
+    except UserError as error:
         raise UserError(f"{arguments.file}: not a job that `python -m flexifed job` printed ({error}).") from None
     print(single.run(run, arguments.device))
 

@@ -1,6 +1,5 @@
 """Published archives: fetched from the first mirror that works, checked against pinned digests, unpacked safely."""
 
-import errno
 import gzip
 import shutil
 import tarfile
@@ -15,11 +14,12 @@ from typing import Any, BinaryIO
 
 import requests
 import urllib3
+from filelock import FileLock
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
 from flexifed.bars import Progress
 from flexifed.errors import UserError
-from flexifed.files import digest
+from flexifed.files import FULL, digest, writing
 
 CHUNK = 1 << 20  # bytes copied at a time
 PIECE = 1 << 14  # bytes received at a time: what a broken connection can lose
@@ -30,6 +30,8 @@ RETRIED = {408, 425, 429, 500, 502, 503, 504}
 # The published archives unpack to less than three times their size; a gzip bomb reaches a thousand.
 LARGEST_RATIO = 20
 SMALLEST_LIMIT = 64 << 20
+MOST_MEMBERS = 1_000_000  # CINIC-10 has 270,000
+LARGEST_HEADER = 1 << 20  # bytes of a long name or of extended attributes, which are read into memory
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def fetch(archive: Archive, folder: Path, progress: Progress, *, backoff: float 
     """Put a verified copy of an archive into a folder.
 
     A file of that name that is there already is verified and kept. A download that broke off is left as `{file}.part`
-    and taken up again by the next attempt, from any mirror, also in another run.
+    and taken up again by the next attempt, from any mirror, also in another run. Where two processes want the same
+    file, the second waits for the first.
 
     Args:
         archive: What to fetch.
@@ -81,9 +84,15 @@ def fetch(archive: Archive, folder: Path, progress: Progress, *, backoff: float 
 
     Raises:
         UserError: no mirror had it (each is listed with what it answered), the disk is full, or a file of that name
-            is there and is not the archive.
+            is there and is not the archive, or the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{archive.file}.lock"):
+            return _fetch(archive, folder, progress, backoff)
+
+
+def _fetch(archive: Archive, folder: Path, progress: Progress, backoff: float) -> dict[str, Any]:
     path, partial = folder / archive.file, folder / f"{archive.file}.part"
     if path.exists():
         if wrong := _mismatch(archive, path):
@@ -127,12 +136,11 @@ def _from_mirror(archive: Archive, url: str, partial: Path, progress: Progress, 
     if not archive.pinned:
         partial.unlink(missing_ok=True)  # no digest would tell that two pieces are not of the same file
     condition: dict[str, str] = {}
-    resumed = partial.exists()
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(backoff * 2 ** (attempt - 1))
         try:
-            _receive(archive, url, partial, progress, condition)
+            continued = _receive(archive, url, partial, progress, condition)
         except (InvalidURL, InvalidSchema, MissingSchema) as error:
             raise _MirrorError(f"not an http address ({error})") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -142,36 +150,44 @@ def _from_mirror(archive: Archive, url: str, partial: Path, progress: Progress, 
         if not wrong:
             return
         partial.unlink()
-        if not resumed:
+        if not continued:
             raise _MirrorError(f"{archive.file} is damaged there, or another file: {wrong}")
-        resumed, failure = False, wrong  # the piece from before may have been of another file: once more from the start
+        failure = wrong  # the pieces may have been of different files: once more from the start
     raise _MirrorError(failure)
 
 
-def _receive(archive: Archive, url: str, partial: Path, progress: Progress, condition: dict[str, str]) -> None:
+def _receive(archive: Archive, url: str, partial: Path, progress: Progress, condition: dict[str, str]) -> bool:
     """One request: append what is missing of `partial`, or write it anew where the server does not resume.
 
     `condition` holds If-Range once the server has named the version of its file; it is filled here.
+
+    Returns:
+        Whether `partial` still begins with what it held before.
     """
     have = partial.stat().st_size if partial.exists() else 0
     if archive.bytes is not None and have >= archive.bytes:
-        return
+        return True
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers |= {"Range": f"bytes={have}-"} | condition
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         if answer.status_code == 416 and have:
+            if not _mismatch(archive, partial):  # all of it was there: a run was killed before it could say so
+                return True
             partial.unlink()
             raise requests.HTTPError("the server has no bytes beyond those received before; starting again")
         _check_answer(answer)
         if answer.status_code != 206:
             have = 0
         elif not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            raise _MirrorError("answered a request to resume with another part of the file")
+            partial.unlink(missing_ok=True)
+            raise requests.HTTPError("answered a request to resume with another part of the file; starting again")
+        continued = have > 0
         tag = answer.headers.get("ETag", "")
         if tag and not tag.startswith("W/"):  # weak tags may not be used with If-Range (RFC 9110, 13.1.5)
             condition["If-Range"] = tag
-        total = have + int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else 0
+        length = answer.headers.get("Content-Length", "")
+        total = have + int(length) if length.isascii() and length.isdecimal() else 0
         if archive.bytes is not None and total not in (0, archive.bytes):
             raise _MirrorError(f"offers another file: expected {archive.bytes:,} bytes, found {total:,}")
         # Not iter_content: where a server labels .gz files as gzip-encoded, it would hand out the unpacked bytes.
@@ -184,6 +200,9 @@ def _receive(archive: Archive, url: str, partial: Path, progress: Progress, cond
                 stream.write(piece)
                 have += len(piece)
                 progress(have, total)
+                if archive.bytes is not None and have > archive.bytes:
+                    break  # an answer without Content-Length may never end
+    return continued
 
 
 def _check_answer(answer: requests.Response) -> None:
@@ -223,7 +242,7 @@ def enough_space(folder: Path, needed: int) -> Iterator[None]:
     try:
         yield
     except OSError as failure:
-        if failure.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if failure.errno not in FULL:
             raise
         raise error() from failure
 
@@ -234,7 +253,8 @@ def unpacked(archives: list[Path], beside: Path) -> Iterator[Path]:
 
     Raises:
         UserError: an archive is damaged or truncated, holds a member that has no place in a data set (a link, a
-            device, a path that leads out of the folder), or unpacks to far more than its size.
+            device, a path that leads out of the folder, a name that is there already), or unpacks to far more than
+            its size or to far too many files.
     """
     folder = beside.with_name(f".{beside.name}.unpacked")
     shutil.rmtree(folder, ignore_errors=True)  # gigabytes may be left from a run that was killed
@@ -264,34 +284,71 @@ class _Limited:
         return block
 
 
+_EXTENDED = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header, refused where it asks for more memory than any name or attribute needs."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        """See `tarfile.TarInfo.frombuf`."""
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _EXTENDED and header.size > LARGEST_HEADER:
+            raise tarfile.ReadError(f"member {header.name!r} is a header of {header.size:,} bytes")
+        return header
+
+
 def _unpack(archive: Path, folder: Path) -> None:
     limit = max(LARGEST_RATIO * archive.stat().st_size, SMALLEST_LIMIT)
     try:
         with gzip.open(archive) as stream:
             limited = _Limited(stream, archive, limit)  # type: ignore[arg-type]
-            with tarfile.open(fileobj=limited, mode="r|") as tar:  # type: ignore[call-overload]
-                for member in tar:
+            with tarfile.open(fileobj=limited, mode="r|", tarinfo=_Header) as tar:  # type: ignore[call-overload]
+                for number, member in enumerate(tar, start=1):
+                    if number > MOST_MEMBERS:
+                        raise _refused(archive, member, f"comes after {MOST_MEMBERS:,} others")
                     _unpack_member(archive, tar, member, folder)
+                    tar.members.clear()  # tarfile would keep them all
             while limited.read(CHUNK):  # gzip compares its checksum only when it is read to the end
                 pass
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except UserError:
+        raise
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:  # of damaged headers
         raise UserError(
             f"{archive} is truncated or not a tar.gz archive ({error}). Remove it to have it downloaded again."
         ) from error
 
 
+def _refused(archive: Path, member: tarfile.TarInfo, reason: str) -> UserError:
+    return UserError(f"{archive}: member {member.name!r} {reason}: refused.")
+
+
 def _unpack_member(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
-        raise UserError(f"{archive}: member {member.name!r} leads out of the folder to unpack into: refused.")
+        raise _refused(archive, member, "leads out of the folder to unpack into")
     if not member.isdir() and member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-        raise UserError(f"{archive}: member {member.name!r} is neither a plain file nor a folder: refused.")
+        raise _refused(archive, member, "is neither a plain file nor a folder")
+    if member.issparse():  # its size may be anything, whatever the archive's is
+        raise _refused(archive, member, "is a sparse file")
     target = folder / path
-    if member.isdir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if member.isdir():
+            target.mkdir(parents=True, exist_ok=True)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stream = target.open("xb")
+    except (FileExistsError, NotADirectoryError) as error:
+        raise _refused(archive, member, "has the name of another member, or lies below a file") from error
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        raise _refused(archive, member, f"cannot be a file here ({error})") from error
     content = tar.extractfile(member)
     assert content is not None
-    with target.open("wb") as stream:
+    with stream:
         shutil.copyfileobj(content, stream, CHUNK)

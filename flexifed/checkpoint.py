@@ -22,6 +22,7 @@ from torch import Tensor
 
 from flexifed import files, tensorfile
 from flexifed.client import Client
+from flexifed.errors import UserError
 from flexifed.history import History
 
 log = logging.getLogger("flexifed")
@@ -98,8 +99,8 @@ class Checkpoints:
             }
             with files.complete(record) as partial:
                 partial.write_text(json.dumps({"digest": _digest(body), "body": body}))
-        except OSError as error:
-            log.warning("no checkpoint after round %d: %s; the run goes on", saved.round, error)
+        except (UserError, OSError) as error:
+            log.warning("no checkpoint after round %d: %s The run goes on.", saved.round, error)
             with suppress(OSError):
                 weights.unlink(missing_ok=True)
             return

@@ -57,6 +57,7 @@ def modules(*roots: str) -> list[str]:
     return sorted(found)
 
 
+@lru_cache
 def digest(*roots: str) -> str:
     """Sixteen hex digits that change when the code of the given modules, or of what they import, changes."""
     total = hashlib.sha256()

@@ -5,6 +5,7 @@ The only module that needs pydantic. `config/config.schema.json` and `config/REA
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -135,7 +136,7 @@ class Study(Closed):
         known = sorted(p.stem for p in PRESETS.glob("*.yaml"))
         if preset not in known:
             raise UserError(f"{where}.preset: {registry.unknown('preset', preset, known)}")
-        values = _merge(yaml.safe_load((PRESETS / f"{preset}.yaml").read_text()), overrides)
+        values = _merge(_preset(preset), overrides)
         if dataset and self.dataset(dataset).optimiser:
             values = _merge(values, {"optimiser": dict(self.dataset(dataset).optimiser)})
             where = f"{where} (or datasets.{dataset}.optimiser)"
@@ -159,6 +160,13 @@ class Study(Closed):
         settings, archives = self.dataset(cell.dataset), self.archives(cell.dataset)
         source = Source(settings.local, tuple(archives) if archives else None, settings.options, self.downloads)
         return Run(self.study, self.job(cell), source, self.checkpoint_minutes)
+
+
+@lru_cache
+def _preset(name: str) -> dict[str, Any]:
+    """A preset's settings. Kept, since a study asks for them once for each cell."""
+    preset: dict[str, Any] = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
+    return preset
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,10 +304,10 @@ def read(path: Path) -> Study:
         UserError: the file is not there, is not YAML, or does not describe a study; the message begins with its name.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = yaml.safe_load(Path(path).read_bytes())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: a study is a mapping of keys, see config/README.md")

@@ -18,7 +18,6 @@ from scipy import stats
 
 from flexifed import files, partition, plan, samples
 from flexifed.collect import read_curves
-from flexifed.errors import UserError
 from flexifed.partition import ClientSamples
 from flexifed.plan import Plan
 from flexifed.tables import MEAN
@@ -111,7 +110,7 @@ def convergence(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
     palette = colours([str(strategy) for strategy in table["strategy"].unique()])
     line = ["strategy", "version", "round", "seed"]
     per_seed = 100 * curves.groupby(line, observed=True)["value"].mean().unstack("seed")
-    n_seeds = int(curves.groupby("strategy", observed=True)["seed"].nunique().min())
+    n_seeds = int(curves.groupby("strategy", observed=True)["seed"].nunique().min()) if len(curves) else 0
     columns = min(2, len(versions))
     rows = -(-len(versions) // columns)
     figure = Figure(figsize=(4.6 * columns, 0.9 + 2.9 * rows))
@@ -144,7 +143,9 @@ def convergence(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
 
 
 def band_text(n_seeds: int) -> str:
-    """What lines and bands of `convergence` are, for the number of seeds that every strategy has at least."""
+    """What lines and bands of `convergence` are, for the number of seeds that every strategy there has at least."""
+    if n_seeds == 0:
+        return "missing: no run of this block is there"
     if n_seeds == 1:
         return "line: mean over the clients of the version, one seed"
     band = "range of the two seeds" if n_seeds == 2 else "95 % Student t interval over the seeds"
@@ -331,14 +332,11 @@ def _clients_text(family: str, versions: Sequence[str], clients: frozenset[int])
 def write_convergence(cells: Path, table1: Path, stem: Path, *, dataset: str, family: str, protocol: str) -> None:
     """`convergence` of one block of `cells.parquet` and `table1.csv`.
 
-    Raises:
-        UserError: no cell of the block is there.
+    Where no cell of the block is there, the figure says so.
     """
     curves = read_curves(
         cells, dataset=dataset, family=family, protocol=protocol, phase="aggregated", metric="accuracy"
     )
-    if curves.empty:
-        raise UserError(f"{cells} holds no cell of {dataset}/{family}/*/{protocol}; train one of them first.")
     table = pd.read_csv(table1)
     same = (table[["dataset", "family", "protocol"]] == [dataset, family, protocol]).all(axis=1)
     save(convergence(curves, table[same]), stem)
@@ -353,7 +351,9 @@ def write_class_mix(partition_file: Path, prepared: Path, stem: Path) -> None:
     """`class_mix` of a partition of a prepared data set."""
     train, test = (samples.read_labels(prepared, split).labels for split in samples.SPLITS)
     classes = samples.read_card(prepared)["classes"]
-    save(class_mix(partition.read(partition_file), train, test, classes), stem)
+    held = partition.read(partition_file)
+    partition.check_fits(partition_file, held, clients=len(held), n_train=len(train), n_test=len(test))
+    save(class_mix(held, train, test, classes), stem)
 
 
 def write_sharing(plan_files: Sequence[Path], stem: Path) -> None:

@@ -114,7 +114,7 @@ def reference_table(study: str) -> str:
 # Files
 
 
-def _filled(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
+def filled(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
     """The text with each generated part brought up to date."""
     for name, make in parts.items():
         begin, end = f"<!-- generated: {name} -->", f"<!-- end of {name} -->"
@@ -129,7 +129,7 @@ def contents() -> dict[Path, str]:
         CONFIG / "README.md": {"keys": config_keys},
         ROOT / "README.md": {"paper": paper_table, "local-cpu": lambda: reference_table("local-cpu")},
     }
-    files = {path: _filled(path.read_text(), parts) for path, parts in readmes.items()}
+    files = {path: filled(path.read_text(), parts) for path, parts in readmes.items()}
     return {CONFIG / "config.schema.json": json.dumps(schema(), indent=2) + "\n", **files, **queues()}
 
 

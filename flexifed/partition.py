@@ -76,6 +76,51 @@ def partition(
     write(out, [ClientSamples(*lists) for lists in zip(ordered, tests, strict=True)])
 
 
+def check_fits(path: Path, held: Sequence[ClientSamples], *, clients: int, n_train: int, n_test: int) -> None:
+    """Check that a partition was made for this many clients, and for a data set of this size.
+
+    Raises:
+        UserError: it was made for another number of clients, or names a sample that is not there.
+    """
+    if len(held) != clients:
+        raise UserError(f"{path} is for {len(held)} clients, there are {clients}. Make the partition again.")
+    for split, size in (("train", n_train), ("test", n_test)):
+        last = max(int(getattr(client, split).max(initial=-1)) for client in held)
+        if last >= size:
+            raise UserError(
+                f"{path} names {split} sample {last:,}, the data set has {size:,}. Make the partition again."
+            )
+
+
+def _check_rows(path: Path, table: pa.Table) -> None:
+    """Refuse rows that no list of a client can hold; `_check_list` sees to the rest."""
+    splits = pc.unique(table["split"].cast(pa.string())).to_pylist()
+    wrong = ""
+    if any(column.null_count for column in table.columns):
+        wrong = "it has gaps in its rows"
+    elif any(pc.min(table[name]).as_py() < 0 for name in ("client", "sample", "order")):
+        wrong = "it holds a negative number"
+    elif not set(splits) <= set(samples.SPLITS):
+        wrong = f"its splits are {', '.join(map(str, splits))}, expected {', '.join(samples.SPLITS)}"
+    if wrong:
+        raise UserError(f"{path} is not a partition: {wrong}. Make the partition again.")
+
+
+def _check_list(path: Path, client: int, split: str, order: np.ndarray, sample: np.ndarray) -> None:
+    """Refuse a client's list, int [n], sorted by `order`, that is not one."""
+    wrong = ""
+    if split == "train" and len(sample) == 0:
+        wrong = "are none"
+    elif not np.array_equal(order, np.arange(len(order))):
+        wrong = "are not in an order 0, 1, 2, ..."
+    elif len(np.unique(sample)) != len(sample):
+        wrong = "hold one twice"
+    if wrong:
+        raise UserError(
+            f"{path} is not a partition: the {split} samples of client {client} {wrong}. Make the partition again."
+        )
+
+
 def _check(lists: Sequence[Indices], clients: int, size: int) -> None:
     """Assert what every partitioner promises: a list for each client, none empty, no sample twice, all in range."""
     assert len(lists) == clients and all(len(indices) for indices in lists)
@@ -95,7 +140,12 @@ def write(path: Path, clients: Sequence[ClientSamples]) -> None:
     with (
         files.complete(path) as partial,
         pq.ParquetWriter(
-            partial, SCHEMA, compression="zstd", use_dictionary=["client", "split"], column_encoding=encoding
+            partial,
+            SCHEMA,
+            compression="zstd",
+            use_dictionary=["client", "split"],
+            column_encoding=encoding,
+            write_page_checksum=True,
         ) as writer,
     ):
         for rows in _row_groups(clients):
@@ -136,22 +186,31 @@ def _table(pieces: Sequence[tuple[int, int, int, Indices]]) -> pa.Table:
 
 
 def read(path: Path) -> list[ClientSamples]:
-    """Read a partition file: the samples of client 0, 1, ...; clients with equal test lists share one array."""
+    """Read a partition file: the samples of client 0, 1, ...; clients with equal test lists share one array.
+
+    Raises:
+        UserError: it is not there, is damaged, or is not a partition; the file is named.
+    """
     pieces: defaultdict[int, list[NDArray[np.int32]]] = defaultdict(list)
-    with pq.ParquetFile(path) as file:
-        for rows in file.iter_batches(ROW_GROUP, columns=SCHEMA.names):
+    with files.parquet(path, SCHEMA.names) as file:
+        for batch in file.iter_batches(ROW_GROUP):
+            rows = pa.Table.from_batches([batch]).cast(SCHEMA)
+            _check_rows(path, rows)
             for owner, piece in _by_list(rows):
                 pieces[owner].append(piece)
     clients: list[ClientSamples] = []
-    for client in range(1 + max(pieces) // 2):
-        train, test = (_joined(pieces.pop(2 * client + split, [])) for split in range(2))
+    for client in range(1 + max(pieces, default=0) // 2):
+        train, test = (
+            _list(path, client, split, pieces.pop(2 * client + number, []))
+            for number, split in enumerate(samples.SPLITS)
+        )
         if clients and np.array_equal(test, clients[-1].test):
             test = clients[-1].test
         clients.append(ClientSamples(train, test))
     return clients
 
 
-def _by_list(rows: pa.RecordBatch) -> Iterator[tuple[int, NDArray[np.int32]]]:
+def _by_list(rows: pa.Table) -> Iterator[tuple[int, NDArray[np.int32]]]:
     """Split rows by the list they belong to: twice the client, one more for its test list; order and sample, [2, n]."""
     test = pc.equal(rows["split"].cast(pa.string()), "test").to_numpy(zero_copy_only=False)
     owner = 2 * rows["client"].to_numpy() + test
@@ -163,8 +222,10 @@ def _by_list(rows: pa.RecordBatch) -> Iterator[tuple[int, NDArray[np.int32]]]:
     yield from zip(owner[starts].tolist(), np.split(values, starts[1:], axis=1), strict=True)
 
 
-def _joined(pieces: Sequence[NDArray[np.int32]]) -> Indices:
+def _list(path: Path, client: int, split: str, pieces: Sequence[NDArray[np.int32]]) -> Indices:
     """The samples of one list in their order, from pieces of order and sample, [2, n]."""
     order, sample = np.concatenate([np.empty((2, 0), np.int32), *pieces], axis=1)
-    indices: Indices = sample[np.argsort(order, kind="stable")].astype(np.int64)
+    places = np.argsort(order, kind="stable")
+    _check_list(path, client, split, order[places], sample[places])
+    indices: Indices = sample[places].astype(np.int64)
     return indices

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flexifed import files
 from flexifed.errors import UserError
+from flexifed.protocol import from_dict
 
 if TYPE_CHECKING:
     from flexifed.layers import Chain, Layer
@@ -69,7 +70,7 @@ def check(plan: Plan, chains: Sequence["Chain"]) -> None:
             raise UserError(f"{where}: layers of {version} are not those of client {client}. Make the plan again.")
     seen: set[tuple[int, int]] = set()
     for group in plan.groups:
-        this = f"{where}, group {group.layer} of clients {ranges(group.clients)} at depth {group.depths[0]}"
+        this = f"{where}, group {group.layer} of clients {ranges(group.clients)} at depth {ranges(group.depths[:1])}"
         if len(group.clients) < 2 or len(group.clients) != len(group.depths):
             raise UserError(f"{this}: needs at least two clients, and one depth for each.")
         for client, depth in zip(group.clients, group.depths, strict=True):
@@ -127,19 +128,23 @@ def _group_to_json(group: Average) -> dict[str, Any]:
 
 
 def read(path: Path) -> Plan:
-    """Read a plan that `write` wrote. It is not checked against any model: see `check`."""
-    stored = files.read_json(path)
-    groups = []
-    for group in stored["groups"]:
-        clients, depth = tuple(group["clients"]), group["depth"]
-        groups.append(
-            Average(clients, tuple(depth) if isinstance(depth, list) else (depth,) * len(clients), group["layer"])
-        )
-    return Plan(
-        family=stored["family"],
-        strategy=stored["strategy"],
-        classifier=stored["classifier"],
-        versions=tuple(stored["versions"]),
-        layers={version: tuple(names) for version, names in stored["layers"].items()},
-        groups=tuple(groups),
-    )
+    """Read a plan that `write` wrote. It is not checked against any model: see `check`.
+
+    Raises:
+        UserError: it is not there, or not a plan; the file is named.
+    """
+    stored = files.read_object(path)
+    try:
+        groups = [
+            {**group, "depths": depth if isinstance(depth := group["depth"], list) else [depth] * len(group["clients"])}
+            for group in stored["groups"]
+        ]
+        for group in groups:
+            del group["depth"]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a plan ({error!r} in its groups). Make the plan again.") from error
+    try:
+        plan: Plan = from_dict(Plan, stored | {"groups": groups})
+    except UserError as error:
+        raise UserError(f"{path} is not a plan: {error} Make the plan again.") from error
+    return plan

@@ -4,8 +4,12 @@ Plain frozen dataclasses, because the training core must run where only torch, p
 `flexifed.config` checks the same classes with pydantic when it reads a study. Presets are the files `protocols/*.yaml`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Annotated, Any, ClassVar, Literal, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+
+from flexifed.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,11 @@ class Range:
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         bounds = {k: v for k, v in vars(self).items() if v is not None}
         return {**handler(source), **bounds}
+
+    def holds(self, value: float) -> bool:
+        """Whether a number is within the bounds; no bounds hold NaN."""
+        low = (self.ge is None or value >= self.ge) and (self.gt is None or value > self.gt)
+        return low and (self.le is None or value <= self.le) and (self.lt is None or value < self.lt)
 
 
 Count = Annotated[int, Range(ge=1)]
@@ -116,18 +125,66 @@ class Protocol(Closed):
         return tuple(v for v in self.versions for _ in range(self.clients // len(self.versions)))
 
 
-def from_dict(cls: type, values: dict[str, Any]) -> Any:
+def from_dict(cls: type, values: Any, where: str = "") -> Any:
     """Rebuild a (nested) dataclass from `dataclasses.asdict` output that went through JSON.
 
-    The values are trusted: they were checked by `flexifed.config` when the study was read.
+    Args:
+        cls: The dataclass.
+        values: What JSON gave; lists become tuples.
+        where: The place of the values in the file, for errors.
+
+    Raises:
+        UserError: a key is not known or lacks, or a value is not of the field's type; its place is named.
     """
-    hints = get_type_hints(cls)
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where or cls.__name__}: expected a JSON object, got {values!r}.")
+    hints = get_type_hints(cls, include_extras=True)
     known = {f.name for f in fields(cls)}
-    assert set(values) <= known, f"{cls.__name__} has no {sorted(set(values) - known)}"
+    for key in values:
+        if key not in known:
+            raise UserError(f"{_place(where, key)}: unknown key. Known: {', '.join(sorted(known))}.")
+    try:
+        return cls(**{name: _typed(value, hints[name], _place(where, name)) for name, value in values.items()})
+    except TypeError as error:  # a field without a default
+        raise UserError(f"{where or cls.__name__}: {str(error).partition('__init__() ')[2]}.") from error
 
-    def value(name: str) -> Any:
-        if is_dataclass(hints[name]):
-            return from_dict(hints[name], values[name])
-        return tuple(values[name]) if isinstance(values[name], list) else values[name]
 
-    return cls(**{name: value(name) for name in values})
+def _place(where: str, key: object) -> str:
+    return f"{where}.{key}" if where else str(key)
+
+
+def _typed(value: Any, hint: Any, where: str) -> Any:
+    """The value as a field with this type holds it."""
+    origin, of = get_origin(hint), get_args(hint)
+    if is_dataclass(hint):
+        return from_dict(hint, value, where)  # type: ignore[arg-type]
+    if origin is Annotated:
+        value = _typed(value, of[0], where)
+        fits = of[1].holds(value)
+    elif origin is tuple and isinstance(value, list | tuple):
+        return tuple(_typed(entry, of[0], f"{where}.{i}") for i, entry in enumerate(value))
+    elif origin in (dict, Mapping) and isinstance(value, Mapping):
+        return {key: _typed(entry, of[1], _place(where, key)) for key, entry in value.items()}
+    elif origin in (Union, UnionType):
+        return _typed(value, _member(value, of), where)
+    elif origin is Literal:
+        fits = any(value == option and type(value) is type(option) for option in of)
+    elif hint is float:
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+    else:
+        fits = hint is Any or type(value) is hint
+    if not fits:
+        expected = f"one of {', '.join(map(repr, of))}" if origin is Literal else getattr(hint, "__name__", str(hint))
+        bounds = (
+            [f" {name} {bound}" for name, bound in vars(of[1]).items() if bound is not None]
+            if origin is Annotated
+            else []
+        )
+        raise UserError(f"{where}: expected {expected}{','.join(bounds)}, got {value!r}.")
+    return value
+
+
+def _member(value: Any, members: tuple[Any, ...]) -> Any:
+    """The member of a union that a value belongs to; where it is none, the one whose error says most."""
+    plain = [member for member in members if member is not NoneType]
+    return next((member for member in members if type(value) is member), plain[0])

@@ -64,7 +64,7 @@ def read(folder: Path) -> tuple[Run, ...]:
     for number, line in enumerate(lines, start=1):
         try:
             runs.append(Run.from_json(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AssertionError) as error:
+        except (ValueError, KeyError, TypeError) as error:  # UserError is a ValueError
             raise UserError(f"{path}, line {number}: not a resolved cell ({error}); run `make generate`.") from None
     if len({run.study for run in runs}) != 1:
         raise UserError(f"{path}: expected the cells of one study; run `make generate`.")
@@ -113,7 +113,7 @@ class Queue:
         for place, state in ((self.out, "done"), (self.folder, "done"), (self.work, "trained")):
             record = place / cell / "run.json"
             if record.is_file() and (record.parent / "history.parquet").is_file():
-                different = self._differences(run, files.read_json(record))
+                different = self._differences(run, record)
                 if not different:
                     return Standing(run, state)  # type: ignore[arg-type]
                 stale = stale or f"other {', '.join(different)}"
@@ -125,22 +125,27 @@ class Queue:
             return Standing(run, "begun", f"{done} of {run.job.protocol.rounds} rounds")
         return Standing(run, "missing")
 
-    def _differences(self, run: Run, record: Mapping[str, Any]) -> list[str]:
+    def _differences(self, run: Run, path: Path) -> list[str]:
         """In what a record is not of the present settings and code, nor of the data where they are at hand.
 
         The strategy is represented by its plan. Labels and partitions are parquet, whose bytes depend on a version of
         pyarrow; so the samples stand for the data, and the partitioner's code for the partition.
         """
-        protocol = {key: value for key, value in record["settings"]["protocol"].items() if key != "final"}
-        digests, card = record["digests"], self.file(run, layout.DATA) / "card.json"
+        card = self.file(run, layout.DATA) / "card.json"
+        try:
+            record = files.read_object(path)
+            data, digests = _samples(record["data"]), record["digests"]
+            protocol = {key: value for key, value in record["settings"]["protocol"].items() if key != "final"}
+        except (ValueError, KeyError, TypeError, AttributeError):  # damaged, which UserError (a ValueError) says, too
+            return ["record, which is damaged"]
         compared = {
             "settings": ({**record["settings"], "protocol": protocol}, json.loads(json.dumps(run.job.settings()))),
-            "code": (digests["code"], run.job.code()),
-            "plan": (digests["plan"], self._plans[_plan(run)]),
+            "code": (digests.get("code"), run.job.code()),
+            "plan": (digests.get("plan"), self._plans[_plan(run)]),
             "partition code": (digests.get("partition_code"), run.job.partition_code()),
         }
         if card.is_file():
-            compared["data"] = (_samples(record["data"]), _samples(files.read_json(card)))
+            compared["data"] = (data, _samples(files.read_object(card)))
         return [name for name, (theirs, ours) in compared.items() if theirs != ours]
 
     @cached_property

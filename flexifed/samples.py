@@ -14,9 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flexifed.errors import UserError
-from flexifed.files import complete, digest, read_json, write_json
+from flexifed.files import complete, digest, parquet, read_object, write_json
 
 SPLITS = ("train", "test")
+LABELS = pa.schema([("label", pa.int64()), ("group", pa.int32())])
+CARD = {
+    **dict.fromkeys(("dataset", "kind", "dtype"), str),
+    **dict.fromkeys(("shape", "classes", "notes"), list),
+    **dict.fromkeys(("n_train", "n_test"), int),
+    **dict.fromkeys(("digests", "source", "options"), dict),
+}
+"""Keys of a card and the types of their values."""
 
 
 @dataclass(frozen=True)
@@ -110,22 +118,33 @@ def _write_split(folder: Path, name: str, split: Split) -> None:
         np.save(stream, split.samples, allow_pickle=False)
     groups = pa.nulls(len(split.labels), pa.int32()) if split.groups is None else pa.array(split.groups, pa.int32())
     with complete(folder / f"{name}.parquet") as partial:
-        pq.write_table(pa.table({"label": pa.array(split.labels, pa.int64()), "group": groups}), partial)
+        pq.write_table(pa.table([pa.array(split.labels, pa.int64()), groups], schema=LABELS), partial)
 
 
 def read_card(folder: Path) -> dict[str, Any]:
     """The card of a prepared data set (see `write`).
 
     Raises:
-        UserError: the folder holds no complete prepared data set.
+        UserError: the folder holds no complete prepared data set, or the card is not one.
     """
-    card: dict[str, Any] = read_json(_there(Path(folder), "card.json"))
+    path = _there(Path(folder), "card.json")
+    card = read_object(path)
+    for key, kind in CARD.items():
+        if not isinstance(card.get(key), kind):
+            raise UserError(
+                f"{path}: {key} must be a {kind.__name__}, found {card.get(key)!r}. Prepare the data set again."
+            )
     return card
 
 
 def read_labels(folder: Path, split: str) -> Pool:
-    """Labels and groups of a split ("train" or "test"); the samples are not opened."""
-    table = pq.read_table(_there(Path(folder), f"{split}.parquet"))
+    """Labels and groups of a split ("train" or "test"); the samples are not opened.
+
+    Raises:
+        UserError: the folder holds no complete prepared data set, or the file is not what the card says.
+    """
+    with parquet(_unchanged(Path(folder), f"{split}.parquet"), LABELS.names) as file:
+        table = file.read().cast(LABELS)
     groups = table["group"]
     return Pool(
         labels=table["label"].to_numpy(),
@@ -134,10 +153,25 @@ def read_labels(folder: Path, split: str) -> Pool:
 
 
 def read(folder: Path, split: str) -> Split:
-    """A split ("train" or "test") with its samples memory-mapped, read-only."""
+    """A split ("train" or "test") with its samples memory-mapped, read-only.
+
+    Raises:
+        UserError: the folder holds no complete prepared data set, or a file is not what the card says.
+    """
     pool = read_labels(folder, split)
-    samples = np.load(_there(Path(folder), f"{split}.npy"), mmap_mode="r", allow_pickle=False)
+    samples = np.load(_unchanged(Path(folder), f"{split}.npy"), mmap_mode="r", allow_pickle=False)
     return Split(samples, pool.labels, pool.groups)
+
+
+def _unchanged(folder: Path, name: str) -> Path:
+    """The path of an array, after its digest was held against the card's."""
+    path, expected = _there(folder, name), read_card(folder)["digests"].get(name)
+    if (found := digest(path)) != expected:
+        raise UserError(
+            f"{path} has changed since it was prepared: expected sha256 {expected}, found {found}. "
+            "Prepare the data set again."
+        )
+    return path
 
 
 def _there(folder: Path, name: str) -> Path:

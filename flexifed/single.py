@@ -5,6 +5,7 @@ needs pydantic) and run on a machine that has PyTorch and little else.
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 from flexifed import files, layout, locks, registry
 from flexifed.archives import Archive
 from flexifed.cell import Cell
+from flexifed.errors import UserError
 from flexifed.job import CHECKPOINT_MINUTES, Job
 from flexifed.progress import rounds
+from flexifed.protocol import from_dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +50,32 @@ class Run:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Run":
-        """The inverse of `to_json`."""
-        source = dict(values["source"])
-        if source["archives"] is not None:
-            source["archives"] = tuple(Archive(**{**a, "urls": tuple(a["urls"])}) for a in source["archives"])
-        job = Job.from_settings(Cell(**values["cell"]), values["settings"])
-        return cls(values["study"], job, Source(**source), values["checkpoint_minutes"])
+        """The inverse of `to_json`.
+
+        Raises:
+            UserError: a value is not one that `to_json` writes; its place is named.
+        """
+        for key, kind in (("study", str), ("cell", Mapping), ("settings", Mapping), ("source", Mapping)):
+            if not isinstance(values.get(key), kind):
+                raise UserError(f"{key}: expected {kind.__name__}, got {values.get(key)!r}.")
+        cell, source = from_dict(Cell, values["cell"], "cell"), from_dict(Source, values["source"], "source")
+        settings = values["settings"]
+        for key, kind in (("protocol", Mapping), ("family_options", Mapping), ("engine", str), ("precision", str)):
+            if not isinstance(settings.get(key), kind):
+                raise UserError(f"settings.{key}: expected {kind.__name__}, got {settings.get(key)!r}.")
+        for name in (values["study"], cell.protocol):
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                raise UserError(f"{name!r} cannot be the name of a study or protocol: letters, digits, - and _ can.")
+        if cell.seed < 0:
+            raise UserError(f"cell.seed: expected 0 or more, got {cell.seed}.")
+        for plugin in ("dataset", "family", "strategy"):
+            registry.check(plugin, getattr(cell, plugin))
+        registry.check_options("dataset", cell.dataset, "prepare", source.options)
+        registry.check_options("family", cell.family, "build", settings["family_options"])
+        minutes = values["checkpoint_minutes"]
+        if not isinstance(minutes, int | float) or not minutes >= 0:
+            raise UserError(f"checkpoint_minutes: expected 0 or more, got {minutes!r}.")
+        return cls(values["study"], Job.from_settings(cell, settings), source, minutes)
 
 
 def run(run: Run, device: str | None = None) -> Path:

@@ -75,25 +75,26 @@ def run_cell(
         failed_history: where to keep the history of a run that fails.
 
     Raises:
-        UserError: a client's training loss is not finite, or memory was not enough.
+        UserError: a client's training loss is not finite, memory was not enough, or another process trains this cell.
         Interrupted: a signal asked the run to stop; it has left a checkpoint.
     """
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    f = federation.assemble(job, inputs.prepared, inputs.partition_file, inputs.plan_file, device)
-    digests = _digests(job, inputs, f)
-    checkpoints = Checkpoints(out / "checkpoints", _identity(job, inputs, digests), checkpoint_minutes)
-    saved = checkpoints.restore(f.clients) or Saved(0, History(), ())
-    clock = Clock(saved.round + 1, device)
-    try:
-        _train(job, f, saved, clock, checkpoints, progress)
-    except UserError:
-        if failed_history is not None:
-            saved.history.write(failed_history)
-        raise
-    saved.history.write(out / "history.parquet")
-    sessions = (*saved.sessions, clock.session())
-    files.write_json(out / "run.json", _record(job, inputs, f, digests, sessions))
-    checkpoints.remove()
+    with files.locked(out / ".lock", f"training of {job.cell}"):
+        device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        f = federation.assemble(job, inputs.prepared, inputs.partition_file, inputs.plan_file, device)
+        digests = _digests(job, inputs, f)
+        checkpoints = Checkpoints(out / "checkpoints", _identity(job, inputs, digests), checkpoint_minutes)
+        saved = checkpoints.restore(f.clients) or Saved(0, History(), ())
+        clock = Clock(saved.round + 1, device)
+        try:
+            _train(job, f, saved, clock, checkpoints, progress)
+        except UserError:
+            if failed_history is not None:
+                saved.history.write(failed_history)
+            raise
+        saved.history.write(out / "history.parquet")
+        sessions = (*saved.sessions, clock.session())
+        files.write_json(out / "run.json", _record(job, inputs, f, digests, sessions))
+        checkpoints.remove()
 
 
 def _train(job: Job, f: Federation, saved: Saved, clock: Clock, checkpoints: Checkpoints, progress: Progress) -> None:

@@ -20,9 +20,9 @@ COLUMNS = (
 )  # fmt: skip
 """Of rounds.csv.
 
-`seconds`: a round's training and one test (`Seconds.total`), median and range of the repetitions. `ratio`: the plain loop's
-seconds by the candidate's, turn by turn. `peak_memory_mb`: beyond what the process held before it loaded anything;
-allocated on a GPU, resident on a CPU (there with what torch's libraries take for themselves, about 100 MB).
+`seconds`: a round's training and one test (`Seconds.total`), median and range of the repetitions. `ratio`: the plain
+loop's seconds by the candidate's, turn by turn. `peak_memory_mb`: beyond what the process held before it loaded
+anything; allocated on a GPU, resident on a CPU (there with what torch's libraries take for themselves, about 100 MB).
 `round_tflop`: convolutions and matrix products of a round. `product_tflops`: the rate of large matrix products in this
 precision in the same process; `fraction`: of that rate, reached over the round.
 """

@@ -128,7 +128,10 @@ def _speaker(path: Path) -> str:
 
 
 def _official(folder: Path, clips: list[Clip]) -> list[Clip]:
-    listed = set((folder / TESTING_LIST).read_text().split())
+    try:
+        listed = set((folder / TESTING_LIST).read_text().split())
+    except UnicodeDecodeError as error:
+        raise UserError(f"{folder / TESTING_LIST} is not a list of names ({error}).") from error
     return [replace(clip, test=f"{clip.path.parent.name}/{clip.path.name}" in listed) for clip in clips]
 
 
@@ -164,7 +167,8 @@ def read_wav(path: Path, start: int = 0, length: int = -1) -> np.ndarray:
     """Up to `length` samples of a recording (-1: all), from `start`, as float32 [n] in -1..1.
 
     Raises:
-        UserError: the file is not a readable wav file, is empty, or is not 16 kHz mono.
+        UserError: the file is not a readable wav file, is empty or cut short, is not 16 kHz mono, or holds samples that
+            are not numbers in -1..1.
     """
     import soundfile
 
@@ -176,8 +180,19 @@ def read_wav(path: Path, start: int = 0, length: int = -1) -> np.ndarray:
         raise UserError(f"{path}: expected {RATE:,} Hz, 1 channel, found {rate:,} Hz, {samples.shape[1]} channel(s).")
     if len(samples) == 0:
         raise UserError(f"{path} holds no samples.")
+    if not np.abs(samples).max() <= 1:
+        raise UserError(f"{path} holds samples that are not numbers between -1 and 1.")
+    _check_whole(path)
     wave: np.ndarray = samples[:, 0]
     return wave
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file that is shorter than its header says: its missing end would be read as silence."""
+    with path.open("rb") as stream:
+        said = int.from_bytes(stream.read(8)[4:], "little") + 8
+    if path.stat().st_size < said:
+        raise UserError(f"{path} was cut short: expected {said:,} bytes, found {path.stat().st_size:,}.")
 
 
 def prepared(clips: Sequence[Clip], classes: Sequence[str], workers: Workers, notes: Sequence[str] = ()) -> Prepared:

@@ -1,6 +1,7 @@
 """AG News: 120,000 + 7,600 news items in four classes, as characters (Zhang, Zhao and LeCun 2015)."""
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -81,15 +82,23 @@ def _rows(path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            for number, row in enumerate(csv.reader(stream), start=1):
+            for number, row in enumerate(csv.reader(stream, strict=True), start=1):
                 where = f"{path}, row {number}"
                 if len(row) != 3:
                     raise UserError(f"{where}: expected class, title, description, found {len(row)} columns.")
                 if row[0] not in known:
                     raise UserError(f"{where}: class must be one of {', '.join(known)}, found {row[0]!r}.")
                 yield known[row[0]], f"{row[1]} {row[2]}"
+        if number and not _ends_with_a_line(path):
+            raise UserError(f"{path}, row {number}: the file ends within a line, so it was cut short.")
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path}, after row {number}: not a CSV file in UTF-8 ({error}).") from error
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read() == b"\n"
 
 
 def encode(texts: Sequence[str]) -> np.ndarray:

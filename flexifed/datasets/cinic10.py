@@ -80,7 +80,7 @@ def _image(path: Path) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=["PNG"]) as image:
             if image.size != (32, 32) or image.mode not in ("RGB", "L"):
                 raise UserError(f"{path}: expected 32 x 32 in mode RGB or L, found {image.size} in mode {image.mode}.")
             return np.asarray(image.convert("RGB")).transpose(2, 0, 1)

@@ -57,7 +57,7 @@ def failure(wanted: Archive, folder: Path) -> str:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir())
+    return sorted(p.name for p in folder.iterdir() if p.suffix != ".lock")
 
 
 def test_fetches_verifies_and_keeps(base: str, log: list[Request], tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import json
 import logging
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,19 @@ import safetensors.torch
 import torch
 
 from flexifed import registry, tensorfile, training
+from flexifed.errors import UserError
 from flexifed.interruption import Interrupted
 from flexifed.job import Job
 from tests.miniature import small_file_system
 from tests.unit import federations
 
+HOLD = """
+import pathlib, sys
+from flexifed import files
+with files.locked(pathlib.Path(sys.argv[1]), "a test"):
+    print("held", flush=True)
+    input()
+"""
 ENGINES = registry.names("engine")
 ROUNDS = 4
 
@@ -131,9 +141,28 @@ def test_on_a_full_disk_the_run_goes_on_without_a_checkpoint_and_says_so(
         training.run_cell(
             the_job, inputs, disk / "cell", lambda *_: None, device=torch.device("cpu"), checkpoint_minutes=0
         )
-        assert "no checkpoint after round 1: [Errno 28] No space left on device" in caplog.text
+        assert "no checkpoint after round 1: no space left for" in caplog.text
         assert (disk / "cell/history.parquet").read_bytes() == (whole / "history.parquet").read_bytes()
         assert not (disk / "cell/checkpoints").exists()
+
+
+def test_two_processes_do_not_train_one_cell(tmp_path: Path) -> None:
+    """The second is refused while the first holds the cell, and not because of a file that the first has left."""
+    (tmp_path / "cell").mkdir()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "cell/.lock")],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout and holder.stdout.readline() == "held\n"
+    with pytest.raises(
+        UserError, match="training of digits/vgg/max_common/small/seed0 is under way in another process"
+    ):
+        federations.run(tmp_path, job())
+    holder.kill()
+    holder.wait()
+    federations.run(tmp_path, job())
 
 
 def test_checkpoints_are_written_no_more_often_than_asked_for(tmp_path: Path) -> None:

@@ -17,9 +17,15 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "b.py").write_text("def g(x):\n    return x + 1\n")
     (folder / "c.py").write_text("Y = 1\n")
     monkeypatch.setattr(codedigest, "ROOT", tmp_path)
-    codedigest._module.cache_clear()
+    forget()
     yield folder
+    forget()
+
+
+def forget() -> None:
+    """What was read of the modules before."""
     codedigest._module.cache_clear()
+    codedigest.digest.cache_clear()
 
 
 def digest_after(package: Path, module: str, old: str, new: str) -> str:
@@ -27,7 +33,7 @@ def digest_after(package: Path, module: str, old: str, new: str) -> str:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-    codedigest._module.cache_clear()
+    forget()
     return codedigest.digest("flexifed.a")
 
 

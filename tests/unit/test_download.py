@@ -52,7 +52,7 @@ def test_download(tmp_path: Path, agnews: list[Archive], base: str) -> None:
         "path": str(tmp_path / "downloads/agnews"),
         "files": [{"name": a.file, "bytes": a.bytes, "sha256": a.sha256, "url": f"{base}/{a.file}"} for a in agnews],
     }
-    assert sorted(p.name for p in (tmp_path / "downloads/agnews").iterdir()) == ["test.csv", "train.csv"]
+    assert sorted(p.name for p in (tmp_path / "downloads/agnews").glob("[!.]*")) == ["test.csv", "train.csv"]
 
 
 def test_nothing_pinned_is_not_verified(tmp_path: Path, agnews: list[Archive], base: str) -> None:
@@ -66,7 +66,7 @@ def test_nothing_pinned_is_not_verified(tmp_path: Path, agnews: list[Archive], b
 def test_one_file_of_two_fails(tmp_path: Path, agnews: list[Archive], base: str) -> None:
     archives = [*served(agnews[:1], base), *served(agnews[1:], f"{base}/wrong")]
     assert "test.csv is damaged there, or another file" in refusal(tmp_path, archives=archives)
-    assert [p.name for p in (tmp_path / "downloads/agnews").iterdir()] == ["train.csv"]
+    assert [p.name for p in (tmp_path / "downloads/agnews").glob("[!.]*")] == ["train.csv"]
 
 
 def test_archives_of_another_data_set(tmp_path: Path, agnews: list[Archive]) -> None:

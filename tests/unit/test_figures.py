@@ -14,7 +14,6 @@ from matplotlib.patches import Rectangle
 from flexifed import figures, plan, planning, registry, tables
 from flexifed.cell import Cell
 from flexifed.collect import read_curves
-from flexifed.errors import UserError
 from flexifed.partition import ClientSamples
 from flexifed.titles import STRATEGIES, title
 from tests.unit.results import PROTOCOL, write_study
@@ -47,6 +46,14 @@ def test_convergence_has_a_panel_per_version_and_a_line_per_strategy(tmp_path: P
     first = figure.axes[0].lines[0]
     assert np.asarray(first.get_ydata()) == pytest.approx([51.0, 61.0])  # seeds 60, 61, 62; ten points less before
     assert legend(figure) == [*map(title, STRATEGIES), "paper's Table 1"]
+
+
+def test_a_block_without_a_run_is_called_missing(tmp_path: Path) -> None:
+    figure = figures.convergence(*study(tmp_path, ("max_common",), seeds=1, absent="max_common"))
+    assert legend(figure)[:1] == ["Max-Common (missing)"]
+    assert "missing: no run of this block is there" in figure.get_supxlabel()
+    assert not [drawn for panel in figure.axes for drawn in panel.lines if len(drawn.get_xdata()) == 2]
+    figures.save(figure, tmp_path / "missing")
 
 
 def test_a_missing_strategy_is_named_and_not_drawn(tmp_path: Path) -> None:
@@ -138,5 +145,3 @@ def test_files_to_files(tmp_path: Path, vgg_plans: list[plan.Plan]) -> None:
         "final_numbers.svg",
         "sharing.vgg.official.svg",
     }
-    with pytest.raises(UserError, match="no cell of cifar10/resnet"):
-        figures.write_convergence(cells, table, tmp_path / "none", **{**where, "family": "resnet"})

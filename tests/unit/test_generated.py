@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from flexifed import generated
+from tests.scale import __main__ as scale
 
 PATHS = (
     generated.CONFIG / "config.schema.json",
@@ -20,3 +21,7 @@ def test_generated_files_are_up_to_date(path: Path) -> None:
     contents = generated.contents()
     assert set(contents) == set(PATHS)
     assert path.read_text() == contents[path]
+
+
+def test_the_page_about_scale_says_what_was_measured() -> None:
+    assert scale.page() == scale.PAGE.read_text(), "run: python -m tests.scale"

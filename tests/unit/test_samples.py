@@ -86,7 +86,7 @@ def test_no_card_beside_half_written_arrays(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(OSError):
+    with pytest.raises(UserError, match=r"no space left for .*train\.npy"):
         write(tmp_path)
     assert not (tmp_path / "card.json").exists(), "the old card may not stand beside new arrays"
     assert not [p for p in tmp_path.iterdir() if p.name.endswith(".partial")]

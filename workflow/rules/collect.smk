@@ -1,12 +1,12 @@
-# Needs: every cell of the study.
+# Needs: every cell of the study; with `--config partial=true` those that are there.
 # Leaves: one long table of histories and one table of run records.
 # A stage of its own, so that tables and figures read two files, not hundreds.
 
 
 rule collect:
     input:
-        histories=of_cells(f"{CELL}/history.parquet"),
-        records=of_cells(f"{CELL}/run.json"),
+        histories=of_cells(f"{CELL}/history.parquet", collected()),
+        records=of_cells(f"{CELL}/run.json", collected()),
     output:
         cells=f"{RESULTS}/cells.parquet",
         runs=f"{RESULTS}/runs.parquet",

@@ -1,8 +1,10 @@
 # The study, its paths and the helpers that rules share. Nothing here imports torch, so a dry run takes seconds.
 import dataclasses
+import json
 import os
 import re
 import sys
+from pathlib import Path
 
 sys.path.insert(0, str(workflow.basedir))
 # Jobs import the package from this checkout, whether or not it is installed.
@@ -15,6 +17,11 @@ from flexifed import codedigest, files, layout, registry
 from flexifed import config as configuration
 from flexifed.cell import Cell
 from flexifed.errors import UserError
+
+# A run for the report alone, from the cells that are there. Not a key of the study, so not part of what is checked.
+PARTIAL = config.pop("partial", False)
+if not isinstance(PARTIAL, bool):
+    raise WorkflowError(f"partial: expected true or false, got {PARTIAL!r}.")
 
 try:
     STUDY = configuration.parse(config)
@@ -41,18 +48,38 @@ SHARING = f"{FIGURES}/sharing.{{family}}.{{protocol}}"
 FINAL_NUMBERS = f"{FIGURES}/final_numbers"
 
 
-def of_cells(pattern):
+def of_cells(pattern, cells=CELLS):
     """A pattern filled in for every cell, without repetitions."""
-    return list(dict.fromkeys(pattern.format(**vars(cell)) for cell in CELLS))
+    return list(dict.fromkeys(pattern.format(**vars(cell)) for cell in cells))
+
+
+def is_up_to_date(cell):
+    """Whether a cell's results are there, of this study's settings and code."""
+    record = Path(CELL.format(**vars(cell))) / "run.json"
+    if not record.exists():
+        return False
+    run, job = files.read_json(record), STUDY.job(cell)
+    recorded = {**run["settings"], "protocol": {k: v for k, v in run["settings"]["protocol"].items() if k != "final"}}
+    return run["digests"]["code"] == job.code() and recorded == json.loads(json.dumps(job.settings()))
+
+
+def collected():
+    """The cells that tables and figures are made from."""
+    return [cell for cell in CELLS if is_up_to_date(cell)] if PARTIAL else CELLS
+
+
+def drawn_from(pattern):
+    """The cells whose file of this pattern a figure can be drawn from."""
+    return [cell for cell in CELLS if not PARTIAL or Path(pattern.format(**vars(cell))).exists()]
 
 
 def figure_stems():
     """Every figure of the study, without its suffix; class mixes for the first seed of each partition."""
     seeds = {}
-    for cell in CELLS:
+    for cell in drawn_from(PARTITION):
         seeds.setdefault((cell.dataset, cell.protocol), cell.seed)
     class_mixes = [CLASS_MIX.format(dataset=d, protocol=p, seed=seed) for (d, p), seed in seeds.items()]
-    return [FINAL_NUMBERS, *of_cells(CONVERGENCE), *of_cells(SHARING), *class_mixes]
+    return [FINAL_NUMBERS, *of_cells(CONVERGENCE), *of_cells(SHARING, drawn_from(PLAN)), *class_mixes]
 
 
 # Wildcards
@@ -100,7 +127,7 @@ def archive_digests(wildcards):
 
 def plans_of(wildcards):
     """The plans of a family and protocol, in the study's order of strategies."""
-    cells = [c for c in CELLS if (c.family, c.protocol) == (wildcards.family, wildcards.protocol)]
+    cells = [c for c in drawn_from(PLAN) if (c.family, c.protocol) == (wildcards.family, wildcards.protocol)]
     return list(dict.fromkeys(PLAN.format(**vars(cell)) for cell in cells))
 
 

@@ -1,0 +1,167 @@
+"""Runs that are killed or asked to stop at any moment end with the same bytes as runs that are left alone."""
+
+import dataclasses
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from flexifed import registry, training
+from flexifed.errors import UserError
+from flexifed.interruption import EXIT_CODE, Interrupted
+from flexifed.job import Job
+from tests.miniature import small_file_system
+from tests.unit import federations
+
+FORK = multiprocessing.get_context("fork")  # torch is there already, so that a run takes half a second and not four
+COMBINATIONS = list(itertools.product(registry.names("engine"), registry.names("family")))
+ROUNDS = 6
+
+
+def job(engine: str, family: str) -> Job:
+    """A cell of six rounds with a checkpoint after each."""
+    return dataclasses.replace(federations.job(family=family, rounds=ROUNDS), engine=engine)
+
+
+def train(the_job: Job, inputs: training.Inputs, out: Path) -> None:
+    """One process's attempt."""
+    torch.set_num_threads(1)
+    try:
+        cpu = torch.device("cpu")
+        training.run_cell(the_job, inputs, out, lambda *_: None, device=cpu, checkpoint_minutes=0)
+    except Interrupted:
+        os._exit(EXIT_CODE)
+    except UserError:
+        os._exit(1)
+
+
+class Cell:
+    """A cell that processes try to finish, and how the run looks that nothing has happened to."""
+
+    def __init__(self, folder: Path, the_job: Job) -> None:
+        self.job, self.out = the_job, folder / "cell"
+        self.inputs = training.Inputs(**federations.files(folder, the_job))
+        began = time.monotonic()
+        self.attempt(folder / "whole").join()
+        self.seconds = time.monotonic() - began
+        self.whole = (folder / "whole/history.parquet").read_bytes()
+
+    def attempt(self, out: Path | None = None) -> multiprocessing.process.BaseProcess:
+        """A process that goes on with the cell."""
+        process = FORK.Process(target=train, args=(self.job, self.inputs, out or self.out))
+        process.start()
+        return process
+
+    @property
+    def finished(self) -> bool:
+        return (self.out / "run.json").exists()
+
+    def check(self) -> None:
+        """The finished cell is the undisturbed one; only whole files are there."""
+        assert (self.out / "history.parquet").read_bytes() == self.whole
+        assert sorted(path.name for path in self.out.iterdir()) == [".lock", "history.parquet", "run.json"]
+
+    def restart(self) -> None:
+        """Forget the result."""
+        for name in ("history.parquet", "run.json"):
+            (self.out / name).unlink()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1], ids=lambda s: s.name)
+@pytest.mark.parametrize(("engine", "family"), COMBINATIONS)
+def test_signals_at_random_moments(
+    tmp_path: Path, engine: str, family: str, sent: signal.Signals, count: int, tally: Callable[..., None]
+) -> None:
+    """At moments drawn over one and a half undisturbed runs, so some find the cell finished; those do not count."""
+    cell = Cell(tmp_path, job(engine, family))
+    moments = random.Random(f"{engine} {family} {sent.name}")
+    hits = rounds_again = 0
+    wanted = max(1, count // 7)
+    while hits < wanted:
+        process = cell.attempt()
+        process.join(timeout=moments.uniform(0, 1.5 * cell.seconds))
+        if process.is_alive():
+            os.kill(process.pid, sent)
+            process.join()
+            hits += 1
+            rounds_again += sent is signal.SIGKILL
+            assert process.exitcode in (-sent, EXIT_CODE, 0)
+        if cell.finished:
+            cell.check()
+            cell.restart()
+    cell.attempt().join()
+    cell.check()
+    tally(f"{sent.name} while a cell trains", times=hits, lost=rounds_again, unit="rounds at most, trained again")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT], ids=lambda s: s.name)
+def test_a_run_that_is_asked_to_stop_says_that_it_wants_to_be_run_again(
+    tmp_path: Path, sent: signal.Signals, tally: Callable[..., None]
+) -> None:
+    cell = Cell(tmp_path, job("fast", "vgg"))
+    process = cell.attempt()
+    while not list(cell.out.glob("checkpoints/*.json")):
+        time.sleep(0.001)
+    os.kill(process.pid, sent)
+    process.join()
+    assert process.exitcode == EXIT_CODE
+    cell.attempt().join()
+    cell.check()
+    sessions = json.loads((cell.out / "run.json").read_text())["sessions"]
+    assert sessions[0]["first"] == 1 and sessions[1]["first"] > 1
+    tally(f"{sent.name} between checkpoints", lost=0)
+
+
+@pytest.mark.parametrize("what", ["cut short", "bit flipped"])
+def test_a_damaged_checkpoint_costs_one_round(
+    tmp_path: Path, what: str, count: int, tally: Callable[..., None]
+) -> None:
+    """At random places of either of its files; the one before is used."""
+    cell = Cell(tmp_path, job("fast", "resnet"))
+    places = random.Random(what)
+    for _ in range(count):
+        process = cell.attempt()
+        while len(list(cell.out.glob("checkpoints/*.json"))) < 2 and process.is_alive():
+            time.sleep(0.001)
+        os.kill(process.pid, signal.SIGTERM)
+        process.join()
+        newest = max(path.stem for path in cell.out.glob("checkpoints/*.json"))
+        damaged = cell.out / f"checkpoints/{newest}{places.choice(['.json', '.safetensors'])}"
+        data = bytearray(damaged.read_bytes())
+        place = places.randrange(len(data))
+        if what == "cut short":
+            data = data[:place]
+        else:
+            data[place] ^= 1 << places.randrange(8)
+        damaged.write_bytes(data)
+        cell.attempt().join()
+        sessions = json.loads((cell.out / "run.json").read_text())["sessions"]
+        assert sessions[-1]["first"] == int(newest.removeprefix("round")), "it went on after the round before"
+        cell.check()
+        cell.restart()
+    tally(f"checkpoint {what}", times=count, lost=count, unit="rounds, trained again")
+
+
+def test_a_full_disk_ends_a_cell_and_room_lets_it_end_well(tmp_path: Path, tally: Callable[..., None]) -> None:
+    """Neither checkpoint nor history fit; nothing half-written is left; the same command goes on once there is room."""
+    cell = Cell(tmp_path, job("fast", "vgg"))
+    with small_file_system(tmp_path / "disk") as disk:
+        (disk / "ballast").write_bytes(b"x" * 124 * 1024)
+        cell.out = disk / "cell"
+        process = cell.attempt()
+        process.join()
+        assert process.exitcode == 1
+        left = [path.name for path in cell.out.rglob("*") if path.is_file()]
+        assert left == [".lock"]
+        (disk / "ballast").unlink()
+        cell.attempt().join()
+        cell.check()
+    tally("disk full while a cell trains", lost=ROUNDS, unit="rounds, trained again")
