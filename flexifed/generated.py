@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from flexifed import config, queue, tables, titles
+from flexifed import config, queue, referencetext, tables, titles
 from flexifed.config import Study
 from flexifed.files import complete
 from flexifed.protocol import Protocol
@@ -127,7 +127,11 @@ def contents() -> dict[Path, str]:
     """Every file that is generated, or has generated parts, as it should be."""
     readmes: dict[Path, dict[str, Callable[[], str]]] = {
         CONFIG / "README.md": {"keys": config_keys},
-        ROOT / "README.md": {"paper": paper_table, "local-cpu": lambda: reference_table("local-cpu")},
+        ROOT / "README.md": {
+            "full-width": lambda: referencetext.section(REFERENCE / "full-width"),
+            "paper": paper_table,
+            "local-cpu": lambda: reference_table("local-cpu"),
+        },
     }
     files = {path: filled(path.read_text(), parts) for path, parts in readmes.items()}
     return {CONFIG / "config.schema.json": json.dumps(schema(), indent=2) + "\n", **files, **queues()}
