@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?= default
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/$(PROFILE)
 
-.PHONY: help setup quick local-cpu study table1 bench test faults slurm-test check generate clean
+.PHONY: help setup quick local-cpu study table1 reference-report bench test faults slurm-test check generate clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -46,6 +46,10 @@ study: setup ## one of config/studies: make study NAME=figure4 [OVERLAY=small]
 
 table1: setup ## the paper's Table 1 (120 training jobs; use a GPU or a cluster)
 	$(call study,config/config.yaml)
+
+reference-report: setup ## render what is in results/reference/full-width: tables, figures, report, README
+	$(BIN)/python -m flexifed reference-report
+	$(BIN)/python -m flexifed generate
 
 bench: setup ## measure this machine: results/bench/bench.md (about 15 minutes, on an otherwise idle machine)
 	$(BIN)/python -m flexifed bench

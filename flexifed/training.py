@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from flexifed import aggregation, federation, files, precision, provenance, registry, samples
+from flexifed import aggregation, federation, files, locks, precision, provenance, registry, samples
 from flexifed.checkpoint import Checkpoints, Saved, Session
 from flexifed.engines import Federation
 from flexifed.errors import UserError
@@ -78,7 +78,7 @@ def run_cell(
         UserError: a client's training loss is not finite, memory was not enough, or another process trains this cell.
         Interrupted: a signal asked the run to stop; it has left a checkpoint.
     """
-    with files.locked(out / ".lock", f"training of {job.cell}"):
+    with locks.alone(out / ".lock", f"training of {job.cell}"):
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         f = federation.assemble(job, inputs.prepared, inputs.partition_file, inputs.plan_file, device)
         digests = _digests(job, inputs, f)
@@ -133,7 +133,7 @@ def _record(
         "cell": dataclasses.asdict(job.cell),
         "settings": {**job.settings(), "protocol": dataclasses.asdict(job.protocol)},
         "data": samples.read_card(inputs.prepared),
-        "digests": digests,
+        "digests": {**digests, "partition_code": job.partition_code()},
         "commit": provenance.commit(),
         "packages": provenance.packages(),
         "device": sessions[-1].device,
