@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,9 @@ from flexifed.history import History
 from flexifed.interruption import Interrupted, noticed
 from flexifed.job import CHECKPOINT_MINUTES, Job
 from flexifed.progress import Progress
+
+FAILED = "failed.json"
+"""Beside a cell's results: how a run ended that would end so again."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +86,35 @@ def run_cell(
         f = federation.assemble(job, inputs.prepared, inputs.partition_file, inputs.plan_file, device)
         digests = _digests(job, inputs, f)
         checkpoints = Checkpoints(out / "checkpoints", _identity(job, inputs, digests), checkpoint_minutes)
+        _check_has_not_failed(out / FAILED, checkpoints.identity)
         saved = checkpoints.restore(f.clients) or Saved(0, History(), ())
         clock = Clock(saved.round + 1, device)
         try:
             _train(job, f, saved, clock, checkpoints, progress)
-        except UserError:
+        except UserError as error:
             if failed_history is not None:
                 saved.history.write(failed_history)
+            if isinstance(error, federation.NotFinite):
+                files.write_json(out / FAILED, {"error": str(error), "identity": checkpoints.identity})
             raise
         saved.history.write(out / "history.parquet")
         sessions = (*saved.sessions, clock.session())
         files.write_json(out / "run.json", _record(job, inputs, f, digests, sessions))
         checkpoints.remove()
+        (out / FAILED).unlink(missing_ok=True)
+
+
+def _check_has_not_failed(path: Path, identity: Mapping[str, Any]) -> None:
+    """Refuse to train again what a scheduler's retry would only bring to the same end.
+
+    Raises:
+        UserError: the same run has come to a loss that is not finite before.
+    """
+    if path.exists() and (failure := files.read_object(path)).get("identity") == identity:
+        raise UserError(
+            f"{failure.get('error')} The same settings, code and data came to this before, so nothing was trained; "
+            f"change them, or remove {path} to try again."
+        )
 
 
 def _train(job: Job, f: Federation, saved: Saved, clock: Clock, checkpoints: Checkpoints, progress: Progress) -> None:
