@@ -72,7 +72,7 @@ class Run:
             registry.check(plugin, getattr(cell, plugin))
         registry.check_options("dataset", cell.dataset, "prepare", source.options)
         registry.check_options("family", cell.family, "build", settings["family_options"])
-        minutes = values["checkpoint_minutes"]
+        minutes = values.get("checkpoint_minutes")
         if not isinstance(minutes, int | float) or not minutes >= 0:
             raise UserError(f"checkpoint_minutes: expected 0 or more, got {minutes!r}.")
         return cls(values["study"], Job.from_settings(cell, settings), source, minutes)

@@ -11,6 +11,7 @@ PATHS = (
     generated.CONFIG / "config.schema.json",
     generated.CONFIG / "README.md",
     generated.ROOT / "README.md",
+    generated.ROOT / "docs/speed.md",
     *(generated.REFERENCE / name / "queue.jsonl" for name in generated.QUEUES),
 )
 
