@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import torch
 
 from flexifed import registry, training
 from flexifed.errors import UserError
-from flexifed.interruption import EXIT_CODE, Interrupted
+from flexifed.interruption import EXIT_CODE, SIGNALS, Interrupted
 from flexifed.job import Job
 from tests.faults.conftest import FEW
 from tests.miniature import small_file_system
@@ -42,8 +43,11 @@ def job(engine: str, family: str) -> Job:
     return dataclasses.replace(federations.job(family=family, rounds=ROUNDS), engine=engine)
 
 
-def train(the_job: Job, inputs: training.Inputs, out: Path) -> None:
+def train(the_job: Job, inputs: training.Inputs, out: Path, begun: Event) -> None:
     """One process's attempt."""
+    for number in SIGNALS:  # other tests' handlers are inherited
+        signal.signal(number, signal.SIG_DFL)
+    begun.set()
     torch.set_num_threads(1)
     try:
         cpu = torch.device("cpu")
@@ -67,8 +71,10 @@ class Cell:
 
     def attempt(self, out: Path | None = None) -> multiprocessing.process.BaseProcess:
         """A process that goes on with the cell."""
-        process = FORK.Process(target=train, args=(self.job, self.inputs, out or self.out))
+        begun = FORK.Event()
+        process = FORK.Process(target=train, args=(self.job, self.inputs, out or self.out, begun))
         process.start()
+        begun.wait()
         return process
 
     @property

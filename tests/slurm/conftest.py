@@ -22,7 +22,7 @@ RESULTS = "results/slurm"
 TABLES = [f"{RESULTS}/tables/{name}.csv" for name in ("table1", "table3", "phases", "comparisons")]
 ROUNDS = 6
 """Enough for a test to meet a cell in the middle."""
-SECONDS = 300
+SECONDS = 1200
 """Longest run of one driver; a busy machine takes many times as long as an idle one."""
 QUICK = {
     "slurm": ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5"),
