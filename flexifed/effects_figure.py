@@ -18,9 +18,9 @@ from flexifed.titles import strategy_rank, title
 MARKERS = {"standalone": "o", "clustered_fl": "s", "basic_common": "^", "clustered_common": "D", "max_common": "v"}
 """A shape per strategy beside its colour, for print without colour; others are crosses."""
 
-_ROW = 0.5
+_ROW = 0.42
 """Inches for a level."""
-_HEADING = 0.7
+_HEADING = 0.65
 """Height of a factor's heading, in heights of a level."""
 _SPREAD = 0.74
 """Part of a level's height that its strategies take."""
@@ -85,20 +85,18 @@ def _marker(strategy: str, strategies: list[str], *, filled: bool = True) -> dic
     return {"marker": MARKERS.get(strategy, "X"), "markersize": 5, "linestyle": "none", "color": colour, **face}
 
 
-def _limit(block: pd.DataFrame) -> float:
-    """Half the width of the axis: every marker is inside, and intervals up to twice as far as the furthest marker."""
-    furthest = block["difference"].abs().max()
-    if np.isnan(furthest):
-        return 1.0
-    ends = block[["ci95_low", "ci95_high"]].abs().max().max()
-    return max(0.5, 1.1 * float(np.nanmin([2 * furthest, np.nanmax([ends, furthest])])))
+def _limit(main: pd.DataFrame, sums: Mapping[tuple[str, str], float]) -> float:
+    """Half the axis's width: markers and ticks are inside, and intervals up to twice as far as the furthest of them."""
+    furthest = np.nanmax([0.5, *main["difference"].abs(), *(abs(value) for value in sums.values())])
+    ends = np.nanmax([furthest, *main["ci95_low"].abs(), *main["ci95_high"].abs()])
+    return 1.1 * float(min(2 * furthest, ends))
 
 
 def _panel(panel: Axes, block: pd.DataFrame, strategies: list[str]) -> None:
     levels, factors = _places(block)
     main, beyond = (block[block["quantity"] == quantity] for quantity in ("effect", "interaction"))
     sums = _sums(main, beyond)
-    limit = _limit(main)
+    limit = _limit(main, sums)
     offsets = np.linspace(-0.5, 0.5, len(strategies)) * _SPREAD if len(strategies) > 1 else np.zeros(1)
     offset = dict(zip(strategies, offsets, strict=True))
     for y in levels.values():
@@ -118,6 +116,7 @@ def _panel(panel: Axes, block: pd.DataFrame, strategies: list[str]) -> None:
     for label in panel.get_yticklabels()[: len(factors)]:
         label.set_fontweight("bold")
     panel.tick_params(axis="y", length=0)
+    panel.tick_params(axis="x", top=True, labeltop=True)  # the panel may be taller than a screen
     panel.grid(True, axis="x")
     panel.spines["left"].set_visible(False)
 
