@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?= default
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/$(PROFILE)
 
-.PHONY: help setup quick local-cpu study table1 bench test faults slurm-test check generate clean
+.PHONY: help setup quick local-cpu study table1 reference-report bench test faults slurm-test check generate clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -47,17 +47,21 @@ study: setup ## one of config/studies: make study NAME=figure4 [OVERLAY=small]
 table1: setup ## the paper's Table 1 (120 training jobs; use a GPU or a cluster)
 	$(call study,config/config.yaml)
 
+reference-report: setup ## render what is in results/reference/full-width: tables, figures, report, README
+	$(BIN)/python -m flexifed reference-report
+	$(BIN)/python -m flexifed generate
+
 bench: setup ## measure this machine: results/bench/bench.md (about 15 minutes, on an otherwise idle machine)
 	$(BIN)/python -m flexifed bench
 
 test: setup check ## all checks and tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -rs
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -rs
 
 slurm-test: setup ## a real one-node SLURM cluster (root, apt-get install slurm-wlm munge), and what happens to jobs on it
 	$(BIN)/python -m pytest tests/slurm -rs --durations=5
 
 faults: setup ## the fault tests often, and a table: what was done, how often, what was lost
-	FAULTS_COUNT=$(or $(COUNT),50) $(BIN)/python -m pytest tests/faults -n 2 --dist loadgroup
+	FAULTS_COUNT=$(or $(COUNT),50) $(BIN)/python -m pytest tests/faults -n 2 --dist loadfile
 
 check: setup ## formatting, lint and types
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Commands that need no Snakemake: `python -m flexifed cell | job | run | plan | cells | bench | generate`."""
+"""Commands that need no Snakemake: `python -m flexifed cell | job | run | reference ...`."""
 
 import argparse
 import dataclasses
@@ -12,6 +12,7 @@ from flexifed.cell import Cell
 from flexifed.errors import UserError
 from flexifed.interruption import EXIT_CODE, Interrupted
 from flexifed.protocol import Protocol
+from flexifed.queue import FILE
 
 if TYPE_CHECKING:
     from flexifed.config import Study
@@ -23,6 +24,7 @@ CONFIG: Any = {
     "action": "append",
     "help": f"the study (default: {DEFAULT_CONFIG}); given again, an overlay over what came before",
 }
+REFERENCE = Path("results/reference/full-width")
 DEVICE = "cpu, cuda, cuda:1 ... (default: a GPU if there is one)"
 FIELDS = tuple(field.name for field in dataclasses.fields(Cell))
 
@@ -59,6 +61,33 @@ def _parser() -> argparse.ArgumentParser:
     cells.add_argument("--config", **CONFIG)
     cells.set_defaults(run=_cells)
 
+    reference = commands.add_parser(
+        "reference", help="list a queue of reference results, or work on it for some minutes (docs/reference.md)"
+    )
+    reference.add_argument("folder", type=Path, nargs="?", default=REFERENCE, help=f"with a {FILE} ({REFERENCE})")
+    reference.add_argument("--minutes", type=float, help="ask running cells to stop then; without it: only list")
+    reference.add_argument("--out", type=Path, help="where new results go (default: the folder of the queue)")
+    reference.add_argument("--jobs", type=int, help="at most so many cells at a time (default: 1, on a GPU what fits)")
+    reference.add_argument("--again", action="store_true", help="also run stale cells, after all others")
+    reference.add_argument("--device", help=DEVICE)
+    reference.set_defaults(run=_reference)
+
+    report = commands.add_parser("reference-report", help="render tables, figures and a report of reference results")
+    report.add_argument("folder", type=Path, nargs="?", default=REFERENCE, help="default: %(default)s")
+    report.set_defaults(run=_reference_report)
+
+    pack = commands.add_parser("pack", help="write a prepared data set as files that are small enough to carry")
+    pack.add_argument("--config", **CONFIG)
+    pack.add_argument("dataset")
+    pack.add_argument("folder", type=Path, help="where the pieces go")
+    pack.add_argument("--mib", type=int, default=60, help="size of a piece at most (default: %(default)s)")
+    pack.set_defaults(run=_pack)
+
+    unpack = commands.add_parser("unpack", help="put the pieces that `pack` wrote together and verify their digests")
+    unpack.add_argument("pieces", type=Path, help="the folder with all of them")
+    unpack.add_argument("folder", type=Path, help="the prepared data set, e.g. results/full-width/data/cifar10")
+    unpack.set_defaults(run=_unpack)
+
     bench = commands.add_parser("bench", help="measure this machine: rounds, aggregation, dry runs (about 15 minutes)")
     bench.add_argument("--out", type=Path, default=Path("results/bench"), help="folder (default: %(default)s)")
     bench.add_argument("--device", help=DEVICE)
@@ -79,7 +108,6 @@ def _study(arguments: argparse.Namespace) -> "tuple[Study, str]":
 
 
 def _resolved(arguments: argparse.Namespace) -> "Run":
-    from flexifed.single import Run, Source
 
     study, where = _study(arguments)
     cell = Cell(**{field: getattr(arguments, field) for field in FIELDS})
@@ -89,9 +117,7 @@ def _resolved(arguments: argparse.Namespace) -> "Run":
             raise registry.unknown(f"{field} in {where}:", str(getattr(cell, field)), known)
     if cell not in study.cells():
         raise UserError(f"{cell} is not a cell of {where}; `python -m flexifed cells` lists them.")
-    settings, archives = study.dataset(cell.dataset), study.archives(cell.dataset)
-    source = Source(settings.local, tuple(archives) if archives else None, settings.options, study.downloads)
-    return Run(study.name, study.job(cell), source, study.checkpoint_minutes)
+    return study.run(cell)
 
 
 def _cell(arguments: argparse.Namespace) -> None:
@@ -141,6 +167,52 @@ def _cells(arguments: argparse.Namespace) -> None:
         folder = layout.study_folder(study.name) / layout.CELL.format(**vars(cell))
         state = "done" if (folder / "run.json").exists() else "begun" if (folder / "checkpoints").exists() else "-"
         print(f"{state:5} {cell}")
+
+
+def _reference(arguments: argparse.Namespace) -> None:
+    from flexifed.queue import Queue
+
+    queue = Queue(arguments.folder, arguments.out)
+    failed: list[str] = []
+    try:
+        if arguments.minutes is not None:
+            from flexifed.sidebyside import Work, room
+
+            work = Work(queue, *room(arguments.device, arguments.jobs), arguments.device)
+            failed = work.failed
+            work.go(arguments.minutes, arguments.again)
+    finally:
+        print(*queue.standings(), sep="\n")
+    if failed:
+        raise UserError("\n".join(["cells failed:", *failed]))
+
+
+def _reference_report(arguments: argparse.Namespace) -> None:
+    from flexifed import referencereport
+
+    print(referencereport.render(arguments.folder))
+
+
+def _pack(arguments: argparse.Namespace) -> None:
+    from flexifed import layout, locks, pieces, single
+
+    study, where = _study(arguments)
+    cells = {cell.dataset: cell for cell in study.cells()}
+    if arguments.dataset not in cells:
+        raise registry.unknown(f"data set of {where}", arguments.dataset, cells)
+    root, source = layout.study_folder(study.name), study.run(cells[arguments.dataset]).source
+    receipt, prepared = (root / p.format(dataset=arguments.dataset) for p in (layout.SOURCE, layout.DATA))
+    with locks.held(prepared.with_suffix(".lock")):
+        single.prepare(arguments.dataset, source, receipt, prepared)
+    for path in pieces.pack(prepared, arguments.folder, arguments.mib << 20):
+        print(path)
+
+
+def _unpack(arguments: argparse.Namespace) -> None:
+    from flexifed import pieces
+
+    pieces.unpack(arguments.pieces, arguments.folder)
+    print(arguments.folder)
 
 
 def _bench(arguments: argparse.Namespace) -> None:

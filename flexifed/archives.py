@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 
 import requests
 import urllib3
-from filelock import FileLock
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
+from flexifed import locks
 from flexifed.bars import Progress
 from flexifed.errors import UserError
 from flexifed.files import FULL, digest, writing
@@ -88,7 +88,7 @@ def fetch(archive: Archive, folder: Path, progress: Progress, *, backoff: float 
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{archive.file}.lock"):
+        with locks.held(folder / f".{archive.file}.lock"):
             return _fetch(archive, folder, progress, backoff)
 
 

@@ -8,11 +8,12 @@ import ast
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 
 IGNORED = frozenset(
-    f"flexifed.{name}" for name in ("archives", "bars", "download", "errors", "logs", "progress", "provenance")
+    f"flexifed.{name}" for name in ("archives", "bars", "download", "errors", "locks", "logs", "progress", "provenance")
 )
 """Modules that no number depends on: they tell people things, or fetch archives whose digests are checked."""
 
@@ -24,7 +25,7 @@ def _file(module: str) -> Path | None:
 
 @lru_cache
 def _module(module: str) -> tuple[str, frozenset[str]]:
-    """Source without comments and docstrings, and the modules of this package it imports."""
+    """The code without comments and docstrings, and the modules of this package it imports."""
     path = _file(module)
     assert path is not None, f"no module {module}"
     tree = ast.parse(path.read_text())
@@ -38,7 +39,20 @@ def _module(module: str) -> tuple[str, frozenset[str]]:
         body = getattr(node, "body", None)
         if isinstance(body, list):  # a bare string is a docstring of something, wherever it stands
             node.body = [s for s in body if not _is_string(s)] or [ast.Pass()]  # type: ignore[attr-defined]
-    return ast.unparse(tree), frozenset(imports)
+    return _canonical(tree), frozenset(imports)
+
+
+def _canonical(node: Any) -> str:
+    """A syntax tree as text, the same in every version of Python, for results come from several machines.
+
+    `ast.unparse` writes f-strings differently from 3.12 on; newer versions give nodes new fields, empty in older code.
+    """
+    if isinstance(node, ast.AST):
+        fields = (f"{name}={_canonical(v)}" for name, v in ast.iter_fields(node) if v is not None and v != [])
+        return f"{type(node).__name__}({', '.join(fields)})"
+    if isinstance(node, list):
+        return f"[{', '.join(map(_canonical, node))}]"
+    return repr(node)
 
 
 def _is_string(node: ast.AST) -> bool:

@@ -18,6 +18,7 @@ from flexifed.cell import Cell
 from flexifed.errors import UserError
 from flexifed.job import CHECKPOINT_MINUTES, Job
 from flexifed.protocol import FinalNumber, Protocol
+from flexifed.single import Run, Source
 
 PRESETS = Path(__file__).parent / "protocols"
 _PROTOCOL = TypeAdapter(Protocol)
@@ -205,6 +206,12 @@ class Study(Closed):
             engine=FASTEST if self.engine == AUTO else self.engine,
             precision=self.precision,
         )
+
+    def run(self, cell: Cell) -> Run:
+        """The cell with its data's source: all that it takes to run it where a study cannot be read."""
+        settings, archives = self.dataset(cell.dataset), self.archives(cell.dataset)
+        source = Source(settings.local, tuple(archives) if archives else None, settings.options, self.downloads)
+        return Run(self.name, self.job(cell), source, self.checkpoint_minutes)
 
 
 @lru_cache

@@ -113,7 +113,7 @@ def loop(
         try:
             accuracy = _round(federation, engine, round_number, history) or accuracy
         except UserError as error:
-            raise UserError(f"round {round_number}: {error}") from error
+            raise type(error)(f"round {round_number}: {error}") from error
         progress(round_number, accuracy)
         after_round(round_number)
 
@@ -144,10 +144,14 @@ def _record(
                 history.add(round_number, client.id, client.version, phase, metric, value)
 
 
+class NotFinite(UserError):
+    """A training loss is not finite: what these settings come to, so that another try would end the same."""
+
+
 def _check_finite(clients: Sequence[Client], losses: Sequence[float]) -> None:
     for client, loss in zip(clients, losses, strict=True):
         if not math.isfinite(loss):
-            raise UserError(
+            raise NotFinite(
                 f"the training loss of client {client.id} ({client.version}) is {loss}; "
                 "lower `optimiser.learning_rate` for this data set or family."
             )

@@ -1,7 +1,6 @@
 """Files that are whole or absent: everything is written beside its final name and moved there when complete."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -75,28 +74,6 @@ def complete(path: Path) -> Iterator[Path]:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock while the block runs; the system releases it when the process ends, however it ends.
-
-    Args:
-        path: the lock's file, which stays.
-        what: what must not be done twice at a time, for the error.
-
-    Raises:
-        UserError: another process holds the lock.
-    """
-    check_writable(path.parent)
-    with path.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{what} is under way in another process, which holds {path}. Wait for it or stop it."
-            ) from None
-        yield
 
 
 def write_json(path: Path, value: Any) -> None:

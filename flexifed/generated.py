@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from flexifed import tables, titles
+from flexifed import config, queue, referencetext, tables, titles
+from flexifed.bench import summary
 from flexifed.config import Study
 from flexifed.files import complete
 from flexifed.protocol import Protocol
@@ -19,6 +20,8 @@ from flexifed.protocol import Protocol
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "config"
 REFERENCE = ROOT / "results/reference"
+QUEUES = ("full-width", "local-cpu")
+"""Studies of `config/` whose cells are queued in `results/reference/`."""
 
 
 # The configuration
@@ -62,6 +65,18 @@ def config_keys() -> str:
     return "\n".join(parts).rstrip()
 
 
+# The queues of reference cells
+
+
+def queues() -> dict[Path, str]:
+    """The cells of each queued study, resolved, in its order, which is their order of worth."""
+    studies = {name: config.read(CONFIG / f"{name}.yaml") for name in QUEUES}
+    return {
+        REFERENCE / name / queue.FILE: queue.text([study.run(cell) for cell in study.cells()])
+        for name, study in studies.items()
+    }
+
+
 # The numbers of the README
 
 
@@ -97,6 +112,45 @@ def reference_table(study: str) -> str:
     return _by_strategy(cells)
 
 
+# The numbers of docs/speed.md
+
+
+ENGINES = {
+    "serial, float32": REFERENCE / "local-cpu",
+    "fast, float32": REFERENCE / "precision/float32",
+    "fast, bfloat16": REFERENCE / "precision/bfloat16",
+}
+"""The same cells, trained in three ways."""
+LAST = 3
+"""Evaluated rounds whose mean is compared."""
+
+
+def precision_table() -> str:
+    """Final accuracy of the same cells in each precision, in percent, and the mean difference to float32."""
+    cells = sorted(path.parent for path in ENGINES["fast, bfloat16"].glob("cells/**/run.json"))
+    names = [cell.relative_to(ENGINES["fast, bfloat16"]) for cell in cells]
+    values = pd.DataFrame(
+        [[_final(folder / name) for folder in ENGINES.values()] for name in names], columns=list(ENGINES)
+    )
+    differences = values.sub(values["fast, float32"], axis=0).agg(["mean", "std"])
+    rows = [["", *ENGINES], ["---", *["---:"] * len(ENGINES)]]
+    for name, row in zip(names, values.itertuples(index=False), strict=True):
+        _, _, _, strategy, _, seed = name.parts
+        rows.append([f"{titles.title(strategy)}, {seed.replace('seed', 'seed ')}", *(f"{v:.1f}" for v in row)])
+    rows.append(
+        ["less fast, float32: mean ± standard deviation"]
+        + [f"{d['mean']:+.1f} ± {d['std']:.1f}" if d["std"] else "" for _, d in differences.items()]
+    )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _final(cell: Path) -> float:
+    history = pd.read_parquet(cell / "history.parquet")
+    history = history[(history["metric"] == "accuracy") & (history["phase"] == "aggregated")]
+    last = sorted(history["round"].unique())[-LAST:]
+    return 100 * float(history.loc[history["round"].isin(last), "value"].mean())
+
+
 # Files
 
 
@@ -113,10 +167,19 @@ def contents() -> dict[Path, str]:
     """Every file that is generated, or has generated parts, as it should be."""
     readmes: dict[Path, dict[str, Callable[[], str]]] = {
         CONFIG / "README.md": {"keys": config_keys},
-        ROOT / "README.md": {"paper": paper_table, "local-cpu": lambda: reference_table("local-cpu")},
+        ROOT / "README.md": {
+            "full-width": lambda: referencetext.section(REFERENCE / "full-width"),
+            "paper": paper_table,
+            "local-cpu": lambda: reference_table("local-cpu"),
+            "bench": lambda: summary.markdown(REFERENCE / "bench-cpu", ("rounds", "aggregation")),
+        },
+        ROOT / "docs/speed.md": {
+            "bench-cpu": lambda: summary.markdown(REFERENCE / "bench-cpu"),
+            "precision": precision_table,
+        },
     }
     files = {path: filled(path.read_text(), parts) for path, parts in readmes.items()}
-    return {CONFIG / "config.schema.json": json.dumps(schema(), indent=2) + "\n", **files}
+    return {CONFIG / "config.schema.json": json.dumps(schema(), indent=2) + "\n", **files, **queues()}
 
 
 def write() -> list[Path]:

@@ -57,3 +57,8 @@ class Job:
             f"flexifed.models.{self.cell.family}",
             f"flexifed.datasets.{self.cell.dataset}",
         )
+
+    def partition_code(self) -> str:
+        """Digest of the code that the job's partition depends on."""
+        partitioner = self.protocol.partition.partitioner
+        return codedigest.digest("flexifed.partition", f"flexifed.partitioners.{partitioner}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flexifed import files, layout, registry
+from flexifed import files, layout, locks, registry
 from flexifed.archives import Archive
 from flexifed.cell import Cell
 from flexifed.errors import UserError
@@ -72,7 +72,7 @@ class Run:
             registry.check(plugin, getattr(cell, plugin))
         registry.check_options("dataset", cell.dataset, "prepare", source.options)
         registry.check_options("family", cell.family, "build", settings["family_options"])
-        minutes = values["checkpoint_minutes"]
+        minutes = values.get("checkpoint_minutes")
         if not isinstance(minutes, int | float) or not minutes >= 0:
             raise UserError(f"checkpoint_minutes: expected 0 or more, got {minutes!r}.")
         return cls(values["study"], Job.from_settings(cell, settings), source, minutes)
@@ -93,9 +93,10 @@ def run(run: Run, device: str | None = None) -> Path:
         root / pattern.format(**vars(job.cell))
         for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.CELL)
     )
-    _prepare(job.cell.dataset, run.source, receipt, prepared)
-    _partition(job, prepared, partition_file)
-    _plan(job, plan_file)
+    with locks.held(prepared.with_suffix(".lock")):  # cells that start side by side share their data
+        prepare(job.cell.dataset, run.source, receipt, prepared)
+    make_partition(job, prepared, partition_file)
+    make_plan(job, plan_file)
 
     import torch  # only now: the stages above fail faster without it
 
@@ -113,9 +114,14 @@ def run(run: Run, device: str | None = None) -> Path:
     return out
 
 
-def _prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
+def prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
+    """Prepare the data set in the folder `out`, unless it is there with the same options.
+
+    Raises:
+        UserError: as download and preparation do.
+    """
+    from flexifed import prepare
     from flexifed.download import download
-    from flexifed.prepare import prepare
 
     options = registry.keywords("dataset", dataset, "prepare") | dict(source.options)
     if (out / "card.json").exists() and files.read_json(out / "card.json")["options"] == options:
@@ -127,10 +133,11 @@ def _prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
         downloads=Path(source.downloads),
         receipt=receipt,
     )
-    prepare(dataset, receipt=receipt, options=source.options, out=out)
+    prepare.prepare(dataset, receipt=receipt, options=source.options, out=out)
 
 
-def _partition(job: Job, prepared: Path, out: Path) -> None:
+def make_partition(job: Job, prepared: Path, out: Path) -> None:
+    """Write the job's partition."""
     from flexifed.partition import partition
 
     protocol = job.protocol
@@ -144,7 +151,8 @@ def _partition(job: Job, prepared: Path, out: Path) -> None:
     )
 
 
-def _plan(job: Job, out: Path) -> None:
+def make_plan(job: Job, out: Path) -> None:
+    """Write the job's plan."""
     from flexifed import plan, planning
 
     made = planning.for_family(

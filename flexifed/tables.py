@@ -174,6 +174,27 @@ def _listing(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in options.items())
 
 
+@lru_cache
+def _official_sizes() -> dict[str, tuple[int, int]]:
+    """Training and test samples of the official data sets of the paper, as far as their owners state them."""
+    table = pd.read_csv(REFERENCE / "official_sizes.csv")
+    return {name: (n_train, n_test) for name, n_train, n_test in table.itertuples(index=False)}
+
+
+def _complete(line: pd.DataFrame) -> "pd.Series[bool]":
+    """For each run, whether its data set has the official number of samples."""
+    samples = zip(line["dataset"], line["n_train"], line["n_test"], strict=True)
+    return pd.Series([_official_sizes().get(d) == (train, test) for d, train, test in samples], line.index, dtype=bool)
+
+
+def _size(run: Mapping[Any, Any]) -> str:
+    """How much of the official data set a run has seen, where that is known."""
+    official = _official_sizes().get(run["dataset"])
+    if official is None:
+        return ""
+    return f", {run['n_train']:,} of {official[0]:,} training and {run['n_test']:,} of {official[1]:,} test samples"
+
+
 def obstacles(line: pd.DataFrame, protocol: Protocol) -> list[str]:
     """Why a line must not be set beside the paper's Table 1; empty if it may be.
 
@@ -185,8 +206,9 @@ def obstacles(line: pd.DataFrame, protocol: Protocol) -> list[str]:
     for options, family in set(zip(line["family_options"], line["family"], strict=True)):
         width = _changed(options, "family", family, "build").get("width")
         found += [f"width {Fraction(width).limit_denominator(64)}"] if width is not None else []
-    if not line["verified"].all():
-        found.append("data: " + " / ".join(sorted(set(line.loc[~line["verified"], "source_how"]))))
+    unverified = line[~line["verified"] & ~_complete(line)]
+    for how, size in set(zip(unverified["source_how"], map(_size, unverified.to_dict("records")), strict=True)):
+        found.append(f"data: {how}{size}")
     for options, dataset in set(zip(line["data_options"], line["dataset"], strict=True)):
         changed = _changed(options, "dataset", dataset, "prepare")
         found += [f"data set with {_listing(changed)}"] if changed else []
@@ -198,8 +220,9 @@ def obstacles(line: pd.DataFrame, protocol: Protocol) -> list[str]:
 
 
 def remarks(line: pd.DataFrame, row: Row, protocol: Protocol) -> list[str]:
-    """What else a reader of a line must know: rounds unlike the authors' script's, options, seeds that are missing."""
-    found = []
+    """What else a reader of a line must know: how complete, unverified data came, rounds unlike the authors' script's,
+    options, seeds that are missing."""
+    found = [f"data: {how}" for how in sorted(set(line.loc[~line["verified"] & _complete(line), "source_how"]))]
     if protocol.rounds != Protocol().rounds:
         found.append(f"{protocol.rounds} rounds (authors' script: {Protocol().rounds})")
     for options in set(line["family_options"]):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from flexifed import aggregation, federation, files, precision, provenance, registry, samples
+from flexifed import aggregation, federation, files, locks, precision, provenance, registry, samples
 from flexifed.checkpoint import Checkpoints, Saved, Session
 from flexifed.engines import Federation
 from flexifed.errors import UserError
@@ -19,6 +19,9 @@ from flexifed.history import History
 from flexifed.interruption import Interrupted, noticed
 from flexifed.job import CHECKPOINT_MINUTES, Job
 from flexifed.progress import Progress
+
+FAILED = "failed.json"
+"""Beside a cell's results: how a run ended that would end so again."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +81,40 @@ def run_cell(
         UserError: a client's training loss is not finite, memory was not enough, or another process trains this cell.
         Interrupted: a signal asked the run to stop; it has left a checkpoint.
     """
-    with files.locked(out / ".lock", f"training of {job.cell}"):
+    with locks.alone(out / ".lock", f"training of {job.cell}"):
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         f = federation.assemble(job, inputs.prepared, inputs.partition_file, inputs.plan_file, device)
         digests = _digests(job, inputs, f)
         checkpoints = Checkpoints(out / "checkpoints", _identity(job, inputs, digests), checkpoint_minutes)
+        _check_has_not_failed(out / FAILED, checkpoints.identity)
         saved = checkpoints.restore(f.clients) or Saved(0, History(), ())
         clock = Clock(saved.round + 1, device)
         try:
             _train(job, f, saved, clock, checkpoints, progress)
-        except UserError:
+        except UserError as error:
             if failed_history is not None:
                 saved.history.write(failed_history)
+            if isinstance(error, federation.NotFinite):
+                files.write_json(out / FAILED, {"error": str(error), "identity": checkpoints.identity})
             raise
         saved.history.write(out / "history.parquet")
         sessions = (*saved.sessions, clock.session())
         files.write_json(out / "run.json", _record(job, inputs, f, digests, sessions))
         checkpoints.remove()
+        (out / FAILED).unlink(missing_ok=True)
+
+
+def _check_has_not_failed(path: Path, identity: Mapping[str, Any]) -> None:
+    """Refuse to train again what a scheduler's retry would only bring to the same end.
+
+    Raises:
+        UserError: the same run has come to a loss that is not finite before.
+    """
+    if path.exists() and (failure := files.read_object(path)).get("identity") == identity:
+        raise UserError(
+            f"{failure.get('error')} The same settings, code and data came to this before, so nothing was trained; "
+            f"change them, or remove {path} to try again."
+        )
 
 
 def _train(job: Job, f: Federation, saved: Saved, clock: Clock, checkpoints: Checkpoints, progress: Progress) -> None:
@@ -133,7 +153,7 @@ def _record(
         "cell": dataclasses.asdict(job.cell),
         "settings": {**job.settings(), "protocol": dataclasses.asdict(job.protocol)},
         "data": samples.read_card(inputs.prepared),
-        "digests": digests,
+        "digests": {**digests, "partition_code": job.partition_code()},
         "commit": provenance.commit(),
         "packages": provenance.packages(),
         "device": sessions[-1].device,

@@ -404,7 +404,7 @@ def test_spoiled_partitions(tmp_path: Path, count: int, tally: Tally) -> None:
     [
         ("sample", 0, -1, "negative"),
         ("client", 0, -1, "negative"),
-        ("client", 3, 10**9, "some have no rows"),
+        ("client", 3, 10**9, "not in an order"),
         ("order", 0, 1, "not in an order"),
         ("split", 0, "tset", "its splits are"),
         ("sample", 0, None, "gaps"),

@@ -12,8 +12,6 @@ import pytest
 from tests.slurm.cluster import GPUS, Cluster, Job, until
 from tests.slurm.conftest import RESULTS, TABLES, Checkout, Start
 
-pytestmark = pytest.mark.xdist_group("slurm")
-
 STANDALONE = "cifar10/resnet/standalone/smoke/seed0"
 MAX_COMMON = "cifar10/resnet/max_common/smoke/seed0"
 

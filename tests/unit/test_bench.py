@@ -240,7 +240,7 @@ def test_markdown_needs_the_files_alone(tmp_path: Path) -> None:
         "NVIDIA H200, 16 processor cores (Xeon) with amx_bf16, torch 2.14.1; 2026-11-21, commit 00c1d54."
     )
     assert "float32 51.3, bfloat16 790" in head
-    assert heading.startswith("A round:")
+    assert heading.startswith("A round's local training")
     assert table.splitlines()[2:] == [
         "| VGG | plain | 1 | 12.8 | 1 | 1 × | 1 | 100 % |",
         "| VGG | fast, bfloat16 | 1 | 0.25 | 79,900 | 51.3 × (49–52.2) | – | 12 % |",

@@ -23,8 +23,8 @@ from tests.unit import federations
 
 HOLD = """
 import pathlib, sys
-from flexifed import files
-with files.locked(pathlib.Path(sys.argv[1]), "a test"):
+from flexifed import locks
+with locks.alone(pathlib.Path(sys.argv[1]), "a test"):
     print("held", flush=True)
     input()
 """

@@ -1,5 +1,6 @@
 """The code digest changes with the code, and with nothing else."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def test_code_changes_it_wherever_it_stands(package: Path) -> None:
     before = codedigest.digest("flexifed.a")
     after = digest_after(package, "b", "x + 1", "x + 2")
     assert after != before
+
+
+def test_fields_that_other_versions_of_python_have_do_not_change_it() -> None:
+    tree = ast.parse("def f(x: int = 1) -> str:\n    return f'{x!r:>{x}} {{}}' if x else {**x}")
+    newer = ast.parse("def f(x: int = 1) -> str:\n    return f'{x!r:>{x}} {{}}' if x else {**x}")
+    for node, value in ((newer.body[0], []), (newer.body[0], None)):
+        node._fields = (*node._fields, "of_the_future")
+        node.of_the_future = value  # type: ignore[attr-defined]
+        assert codedigest._canonical(newer) == codedigest._canonical(tree)
 
 
 def test_unrelated_modules_do_not_change_it(package: Path) -> None:

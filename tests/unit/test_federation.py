@@ -167,7 +167,17 @@ def test_a_loss_that_is_not_finite_stops_the_cell_and_leaves_no_result(tmp_path:
     job = federations.job(optimiser=federations.protocol.Optimiser(learning_rate=1e30))
     with pytest.raises(UserError, match=r"round [12]: the training loss of client \d \(V\d\) is (nan|inf)"):
         federations.run(tmp_path, job)
-    assert [path.name for path in (tmp_path / "cell").iterdir()] == [".lock"]
+    assert {path.name for path in (tmp_path / "cell").iterdir()} == {".lock", "failed.json"}
+
+
+def test_what_has_come_to_no_finite_loss_is_not_trained_again_unless_something_changes(tmp_path: Path) -> None:
+    """A scheduler's retry would end the same."""
+    settings = {"optimiser": federations.protocol.Optimiser(learning_rate=1e30)}
+    for expected in (r"round \d: the training loss of client", "came to this before, so nothing was trained"):
+        with pytest.raises(UserError, match=expected):
+            federations.run(tmp_path, federations.job(**settings))
+    federations.run(tmp_path, federations.job())
+    assert not (tmp_path / "cell/failed.json").exists()
 
 
 def test_a_failing_run_keeps_its_history_up_to_then(tmp_path: Path) -> None:

@@ -7,7 +7,13 @@ import pytest
 from flexifed import generated
 from tests.scale import __main__ as scale
 
-PATHS = (generated.CONFIG / "config.schema.json", generated.CONFIG / "README.md", generated.ROOT / "README.md")
+PATHS = (
+    generated.CONFIG / "config.schema.json",
+    generated.CONFIG / "README.md",
+    generated.ROOT / "README.md",
+    generated.ROOT / "docs/speed.md",
+    *(generated.REFERENCE / name / "queue.jsonl" for name in generated.QUEUES),
+)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(generated.ROOT)))

@@ -4,12 +4,9 @@ import json
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from flexifed import config, registry
 from tests.workflow.conftest import REPOSITORY, Checkout, copy
-
-pytestmark = pytest.mark.xdist_group("workflow")
 
 
 def cells_of(checkout: Checkout) -> list[str]:

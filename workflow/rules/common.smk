@@ -132,3 +132,26 @@ def plans_of(wildcards):
 def final_rules():
     """Which number of a curve counts, by protocol."""
     return {name: dataclasses.asdict(STUDY.protocol(name).final) for name in STUDY.protocols}
+
+
+# What a cell asks a scheduler for
+
+REQUEST = yaml.safe_load(Path(f"{workflow.basedir}/workflow/resources.yaml").read_text())
+
+
+def shares_one_request():
+    """Whether cells are tasks of one job array: the SLURM plugin then gives every task the request of the first."""
+    arrays = getattr(workflow.executor_settings, "array_jobs", None) or ""
+    return not {"train", "all"}.isdisjoint(re.split(r"[,;\s]+", arrays))
+
+
+def minutes_of(cell):
+    """Run time of a cell by the table; a family that nobody has measured counts as the slowest that somebody has."""
+    table = REQUEST["minutes_per_100_rounds"]
+    per_round = table.get(cell.family, max(table.values())) / 100
+    return math.ceil(REQUEST["start"] + REQUEST["margin"] * per_round * STUDY.protocol(cell.protocol).rounds)
+
+
+def runtime_of(wildcards, attempt):
+    """Minutes to ask for; an attempt after the first asks for as many times more."""
+    return attempt * max(minutes_of(cell) for cell in (CELLS if shares_one_request() else [job_of(wildcards).cell]))

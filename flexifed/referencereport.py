@@ -1,0 +1,62 @@
+"""Tables, figures and a page of a folder of reference results, from its cells and its queue alone."""
+
+from pathlib import Path
+
+from flexifed import collect, figures, layout, queue, report, tables
+from flexifed.errors import UserError
+from flexifed.single import Run
+
+
+def finished(folder: Path, runs: tuple[Run, ...]) -> list[Path]:
+    """The folders of the queue's cells that are there, in the order of the queue."""
+    cells = [folder / layout.CELL.format(**vars(run.job.cell)) for run in runs]
+    return [cell for cell in cells if (cell / "run.json").is_file()]
+
+
+def render(folder: Path) -> Path:
+    """Write `tables/` and `figures/` into the folder, and the long tables and the page below `results/{study}/`.
+
+    Cells of the queue that are not there are shown as missing.
+
+    Returns:
+        The page, `results/{study}/reference/report.html`.
+
+    Raises:
+        UserError: no cell of the queue is there.
+    """
+    runs = queue.read(folder)
+    cells = finished(folder, runs)
+    if not cells:
+        raise UserError(f"{folder}: no cell of its queue is there yet; run some first (docs/reference.md).")
+    out = layout.study_folder(runs[0].study) / "reference"
+    expected = [run.job.cell for run in runs]
+    curves, records = out / "cells.parquet", out / "runs.parquet"
+    collect.collect(cells, curves, records)
+    protocols = {run.job.cell.protocol: run.job.protocol for run in runs}
+    tables.write(curves, records, folder / "tables", expected=expected, protocols=protocols)
+    page = out / "report.html"
+    report.render(
+        runs[0].study,
+        page,
+        tables_folder=folder / "tables",
+        runs=records,
+        figures=[*_figures(folder, runs, curves)],
+        expected=expected,
+    )
+    return page
+
+
+def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
+    """Draw every figure that needs no data set, of what is there; returns the PNG files."""
+    table1, stems = folder / "tables/table1.csv", [folder / "figures/final_numbers"]
+    figures.write_final_numbers(table1, stems[0])
+    there = [run.job.cell for run in runs if finished(folder, (run,))]
+    for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there):
+        stems.append(folder / f"figures/convergence.{dataset}.{family}.{protocol}")
+        figures.write_convergence(curves, table1, stems[-1], dataset=dataset, family=family, protocol=protocol)
+    for family, protocol in dict.fromkeys((c.family, c.protocol) for c in there):
+        stems.append(folder / f"figures/sharing.{family}.{protocol}")
+        same = [c for c in there if (c.family, c.protocol) == (family, protocol)]
+        plans = dict.fromkeys(folder / layout.PLAN.format(**vars(cell)) for cell in same)
+        figures.write_sharing([*plans], stems[-1])
+    return [stem.with_name(f"{stem.name}.png") for stem in stems]
