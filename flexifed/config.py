@@ -331,6 +331,10 @@ def _check_effects(study: Study) -> None:
             for level in effect.combines:
                 if level not in levels:
                     raise registry.unknown("level", level, levels)
+                if (base := study.effects[levels.index(level)].base) != effect.base:
+                    raise UserError(
+                        f"combines: {level!r} has the base {base!r}, not {effect.base!r}; effects add up from one base."
+                    )
             _check_final(study.final(effect))
 
 

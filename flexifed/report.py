@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jinja2
 import pandas as pd
 
-from flexifed import files, tables
+from flexifed import effects, effects_text, files, tables
 from flexifed.cell import Cell
 from flexifed.collect import CELL, read_runs
 from flexifed.tables import MEAN
@@ -18,6 +18,8 @@ from flexifed.typeset import block_rows, block_title, blocks, header, notes, num
 TEMPLATES = Path(__file__).parent / "templates"
 
 CAPTIONS = {
+    "effects": "What each change does to the final number of each strategy. Bars: 95 % Student t interval over seeds. "
+    "Filled markers: the interval leaves zero out. Ticks: the sum of the effects that a pair combines.",
     "final_numbers": "Mean over versions of every line of Table 1 with its 95 % interval over seeds. Hollow diamonds: "
     "the paper's numbers, only where setting and data allow the comparison.",
     "convergence": "Accuracy right after aggregation, in eval(), against communication rounds. One panel per version, "
@@ -30,6 +32,7 @@ CAPTIONS = {
 """Kinds of figure, in the order of the page; a figure's file is `{kind}.{what}.svg`."""
 
 HEADINGS = {
+    "effects": "What each factor does",
     "final_numbers": "Final numbers",
     "convergence": "Convergence",
     "class_mix": "Class mix of the clients",
@@ -61,6 +64,15 @@ class Answer(NamedTuple):
     sentences: list[str]
 
 
+class Effects(NamedTuple):
+    """What the factors do in a data set and family."""
+
+    heading: str
+    claims: list[str]
+    effects: Grid
+    interactions: Grid
+
+
 class Picture(NamedTuple):
     """A figure as a data URI."""
 
@@ -70,7 +82,14 @@ class Picture(NamedTuple):
 
 
 def render(
-    study: str, out: Path, *, tables_folder: Path, runs: Path, figures: Sequence[Path], expected: Sequence[Cell]
+    study: str,
+    out: Path,
+    *,
+    tables_folder: Path,
+    runs: Path,
+    figures: Sequence[Path],
+    expected: Sequence[Cell],
+    effects_table: Path | None = None,
 ) -> None:
     """Write the report.
 
@@ -81,6 +100,7 @@ def render(
         runs: `runs.parquet`.
         figures: SVG or PNG files named `{kind}.{what}.svg`, kinds as in `CAPTIONS`, shown in the order given.
         expected: the study's cells.
+        effects_table: `effects.csv` of a study with effects.
     """
     first, comparisons = tables.read(tables_folder / "table1.csv"), tables.read(tables_folder / "comparisons.csv")
     run_table = read_runs(runs)
@@ -88,12 +108,21 @@ def render(
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.get_template("report.html.j2").render(
         study=study,
+        effects=[*_effects(effects.read(effects_table), first)] if effects_table else [],
+        effects_heading=HEADINGS["effects"],
+        effects_legend=effects_text.LEGEND,
+        effects_caption=CAPTIONS["effects"],
+        effects_pictures=_pictures(figures, "effects"),
         answers=[answer(key, block, comparisons) for key, block in blocks(first)],
         table1=[table1_grid(key, block) for key, block in blocks(first)],
         phases=_phases_grid(tables.read(tables_folder / "phases.csv")),
         table3=_table3_grid(tables.read(tables_folder / "table3.csv")),
         published=[*_published_grids(first, tables.read(tables_folder / "published.csv"))],
-        figures=[(HEADINGS[kind], caption, _pictures(figures, kind)) for kind, caption in CAPTIONS.items()],
+        figures=[
+            (HEADINGS[kind], caption, _pictures(figures, kind))
+            for kind, caption in CAPTIONS.items()
+            if kind != "effects"
+        ],
         missing=missing(run_table, expected),
         n_expected=len(expected),
         provenance=_provenance_grid(run_table),
@@ -143,6 +172,17 @@ def _comparison(pair: pd.Series) -> str:
         return text
     interval = f" ({pair['ci95_low']:.1f} to {pair['ci95_high']:.1f})" if pair["n_seeds"] > 1 else ""
     return f"{text} {pair['difference']:+.1f}{interval}"
+
+
+def _effects(table: pd.DataFrame, first: pd.DataFrame) -> Iterator[Effects]:
+    """A study's effects by data set and family; grids have Table 1's notes on the base."""
+    for heading, block in effects_text.blocks(table):
+        columns, caveats = effects_text.columns(block), effects_text.caveats(block, first)
+        grids = [
+            Grid(name, columns, effects_text.rows(block, quantity), caveats)
+            for name, quantity in (("Effects", "effect"), ("Pairs less the sum of their parts", "interaction"))
+        ]
+        yield Effects(heading, effects_text.claims(block), *grids)
 
 
 # Tables as text

@@ -301,13 +301,26 @@ def phases(cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Protoc
     return pd.DataFrame(table).drop(columns="seeds")
 
 
+ROUNDING_ERROR = 1e-9
+"""Percentage points below which a difference of two accuracies is arithmetic, not measurement."""
+
+
+def has_no_spread(summary: Summary) -> bool:
+    """Whether several seeds gave the same value; False for one seed, whose spread nobody knows."""
+    return summary.std < ROUNDING_ERROR
+
+
 def verdict(difference: Summary) -> str:
     """`holds` or `contradicted` where the interval of higher minus lower leaves zero out, else `not resolved`.
 
-    Without an interval: `one seed`, or `missing`.
+    A difference that is the same in every seed is `not resolved`, too. Its interval has no width because the seeds
+    happened to agree (accuracies on small shards are coarse) or are one run twice, not because the difference is known
+    exactly: a spread of zero is no estimate of the spread. Without an interval: `one seed`, or `missing`.
     """
     if difference.n_seeds < 2:
         return "one seed" if difference.n_seeds else "missing"
+    if has_no_spread(difference):
+        return "not resolved"
     if difference.ci95_low > 0:
         return "holds"
     return "contradicted" if difference.ci95_high < 0 else "not resolved"

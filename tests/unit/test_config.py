@@ -139,6 +139,11 @@ def with_effects(**second: Any) -> list[dict[str, Any]]:
         ("effects", with_effects(protocol="shrt"), ["effects.1: unknown protocol 'shrt'. Did you mean 'short'?"]),
         ("effects", with_effects(base="oficial"), ["effects.1: unknown protocol 'oficial'"]),
         ("effects", with_effects(level="few"), ["effects.0: level: 'few' is the level of several effects"]),
+        (
+            "effects",
+            with_effects(base="short", combines=["few"]),
+            ["effects.1: combines: 'few' has the base"],
+        ),
         ("effects", with_effects(combines=["fwe"]), ["effects.1: unknown level 'fwe'. Did you mean 'few'?"]),
         ("effects", with_effects(final={"rul": "best"}), ["effects.1: protocols.short.final.rul: unknown key 'rul'"]),
         ("effects", with_effects(final={"phase": "local", "mode": "train"}), ["effects.1: final: the accuracy in"]),

@@ -254,6 +254,8 @@ def test_comparisons_are_paired_by_seed(tmp_path: Path) -> None:
         ([1.0, 1.1], "holds"),
         ([-1.0, -1.1], "contradicted"),
         ([1.0, 3.0], "not resolved"),
+        ([1.0, 1.0], "not resolved"),
+        ([-0.3, 0.1 - 0.4, -0.3], "not resolved"),
         ([9.0], "one seed"),
         ([], "missing"),
     ],

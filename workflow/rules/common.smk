@@ -49,6 +49,7 @@ CONVERGENCE = f"{FIGURES}/convergence.{{dataset}}.{{family}}.{{protocol}}"
 CLASS_MIX = f"{FIGURES}/class_mix.{{dataset}}.{{protocol}}.seed{{seed}}"
 SHARING = f"{FIGURES}/sharing.{{family}}.{{protocol}}"
 FINAL_NUMBERS = f"{FIGURES}/final_numbers"
+EFFECTS = f"{FIGURES}/effects"
 
 
 def of_cells(pattern, cells=CELLS):
@@ -75,7 +76,8 @@ def figure_stems():
     for cell in COLLECTED:
         seeds.setdefault((cell.dataset, cell.protocol), cell.seed)
     class_mixes = [CLASS_MIX.format(dataset=d, protocol=p, seed=seed) for (d, p), seed in seeds.items()]
-    return [FINAL_NUMBERS, *of_cells(CONVERGENCE), *of_cells(SHARING, COLLECTED), *class_mixes]
+    effects = [EFFECTS] if STUDY.effects else []
+    return [*effects, FINAL_NUMBERS, *of_cells(CONVERGENCE), *of_cells(SHARING, COLLECTED), *class_mixes]
 
 
 # Wildcards

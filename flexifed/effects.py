@@ -1,0 +1,183 @@
+"""What each factor of a study does: differences between final numbers, paired by seed, in percentage points.
+
+An effect is the final number of a changed protocol, by the effect's rule, less that of its base, by the base's own;
+both are means over the versions. Cells of one seed share partition, initial weights and batches wherever the factor
+itself leaves them alone, so differences are taken within a seed, and all statistics are over the seeds' differences.
+
+There is no mean over strategies. The strategies average different layers, so a factor acts on some and not on others
+(the moment of the test cannot move Standalone), and a mean would be a number of the study's list of strategies.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from flexifed import effects_text, files, tables
+from flexifed.cell import Cell
+from flexifed.collect import CELL
+from flexifed.protocol import FinalNumber, Protocol
+from flexifed.titles import strategy_rank
+
+OUTCOMES = {
+    "holds": "raises",
+    "contradicted": "lowers",
+    "not resolved": "not resolved",
+    "one seed": "one seed",
+    "missing": "not run",
+}
+"""What `tables.verdict` on a difference above zero says of an effect."""
+
+LINE = ["dataset", "family", "factor", "level", "protocol", "base", "combines", "strategy"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A change of one factor, or of several."""
+
+    factor: str
+    level: str
+    """Unique in the study."""
+    protocol: str
+    """Name of the changed protocol."""
+    base: str
+    final: FinalNumber
+    """The rule for the changed protocol; the base has its own."""
+    combines: tuple[str, ...] = ()
+    """The levels that a change of several factors combines; their effects have the same base."""
+
+
+def by_seed(
+    cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Protocol], effects: Sequence[Effect]
+) -> pd.DataFrame:
+    """The differences behind every effect, one row for each seed in which both of its cells are expected.
+
+    Args:
+        cells: `cells.parquet`.
+        expected: the study's cells, in study order.
+        protocols: the study's protocols by name.
+        effects: what is compared.
+
+    Returns:
+        Columns `LINE`, seed, changed and unchanged (percent), effect and interaction (percentage points). `interaction`
+        is the effect less the sum of the combined levels' effects of the same seed, NaN where nothing is combined. All
+        four are NaN where a cell that they need is not there.
+    """
+    readings = [(e.protocol, e.final) for e in effects] + [(e.base, protocols[e.base].final) for e in effects]
+    accuracy = _accuracies(cells, protocols, list(dict.fromkeys(readings)))
+    there = set(expected)
+    found = []
+    for block in dict.fromkeys((cell.dataset, cell.family) for cell in expected):
+        cells_of_block = [cell for cell in expected if (cell.dataset, cell.family) == block]
+        cells_of_block.sort(key=lambda cell: strategy_rank(cell.strategy))
+        for effect in effects:
+            for cell in cells_of_block:
+                changed = replace(cell, protocol=effect.protocol)
+                if cell.protocol != effect.base or changed not in there:
+                    continue
+                line = (*block, effect.factor, effect.level, effect.protocol, effect.base, "; ".join(effect.combines))
+                after = accuracy.get((changed, effect.final), math.nan)
+                before = accuracy.get((cell, protocols[effect.base].final), math.nan)
+                found.append((*line, cell.strategy, cell.seed, after, before, after - before))
+    table = pd.DataFrame(found, columns=[*LINE, "seed", "changed", "unchanged", "effect"])
+    return table.assign(interaction=_interactions(table, effects))
+
+
+def _accuracies(
+    cells: Path, protocols: Mapping[str, Protocol], readings: Sequence[tuple[str, FinalNumber]]
+) -> dict[tuple[Cell, FinalNumber], float]:
+    """Final numbers (percent, mean over versions) of the cells that are there, by the rule they are read with."""
+    found = {}
+    for name, final in readings:
+        numbers = tables.final_numbers(cells, {name: replace(protocols[name], final=final)})
+        means = numbers.loc[numbers["version"] == tables.MEAN, [*CELL, "accuracy"]]
+        for line in means.itertuples(index=False, name=None):
+            found[Cell(*line[:5]), final] = line[5]
+    return found
+
+
+def _interactions(table: pd.DataFrame, effects: Sequence[Effect]) -> list[float]:
+    where = ["dataset", "family", "strategy", "seed", "level"]
+    combined = {effect.level: effect.combines for effect in effects}
+    effect_of = dict(zip(table[where].itertuples(index=False, name=None), table["effect"], strict=True))
+
+    def interaction(place: tuple[object, ...], effect: float) -> float:
+        levels = combined[str(place[-1])]
+        return effect - sum(effect_of.get((*place[:-1], level), math.nan) for level in levels) if levels else math.nan
+
+    return [interaction(place, effect) for place, effect in effect_of.items()]
+
+
+def summaries(seeds: pd.DataFrame) -> pd.DataFrame:
+    """Mean, standard error and interval of every effect and strategy, and of every interaction.
+
+    Args:
+        seeds: as `by_seed` gives it.
+
+    Returns:
+        Columns `LINE`, quantity (`effect`; `interaction` in rows of their own, where levels are combined), n_seeds,
+        difference (mean over seeds), standard_error, ci95_low, ci95_high (Student's t; percentage points), outcome and
+        note. `outcome` is `raises` or `lowers` where the interval leaves zero out; `none` where the difference is
+        exactly zero in each of several seeds; else `not resolved`, `one seed` or `not run`. `note` names the seeds that
+        are missing. One seed has no standard error and no interval, none has no number.
+    """
+    found = []
+    for line, group in seeds.groupby(LINE, sort=False):
+        named = dict(zip(LINE, line, strict=True))
+        for quantity in ("effect", "interaction") if named["combines"] else ("effect",):
+            values = group.set_index("seed")[quantity]
+            summary = tables.summarise(values.dropna())
+            absent = [str(seed) for seed in values.index[values.isna()]]
+            some = 0 < summary.n_seeds < len(values)
+            found.append(
+                {**named, "quantity": quantity, "n_seeds": summary.n_seeds, "difference": summary.mean}
+                | {"standard_error": summary.std / math.sqrt(max(1, summary.n_seeds))}
+                | {"ci95_low": summary.ci95_low, "ci95_high": summary.ci95_high, "outcome": _outcome(summary)}
+                | {"note": f"missing seeds: {', '.join(absent)}" if some else ""}
+            )
+    columns = "quantity n_seeds difference standard_error ci95_low ci95_high outcome note"
+    return pd.DataFrame(found, columns=[*LINE, *columns.split()])
+
+
+def _outcome(difference: tables.Summary) -> str:
+    if tables.has_no_spread(difference) and abs(difference.mean) < tables.ROUNDING_ERROR:
+        return "none"
+    return OUTCOMES[tables.verdict(difference)]
+
+
+def write(
+    cells: Path,
+    table1: Path,
+    folder: Path,
+    *,
+    expected: Sequence[Cell],
+    protocols: Mapping[str, Protocol],
+    effects: Sequence[Effect],
+) -> None:
+    """Write `effects.csv`, `effects.md` (the same to read) and `effects_by_seed.csv` (what they are made from).
+
+    Args:
+        cells: `cells.parquet`.
+        table1: `table1.csv`, whose notes on the base's lines (width, rounds) hold for the effects as well.
+        folder: where the tables go.
+        expected: the study's cells, in study order; effects of cells that are not there are `not run`.
+        protocols: the study's protocols by name.
+        effects: what is compared, at least one.
+    """
+    seeds = by_seed(cells, expected, protocols, effects)
+    table = summaries(seeds)
+    for name, values in (("effects", table), ("effects_by_seed", seeds)):
+        with files.complete(folder / f"{name}.csv") as partial:
+            values.to_csv(partial, index=False, float_format="%.4f")
+    with files.complete(folder / "effects.md") as partial:
+        partial.write_text(effects_text.markdown(table, tables.read(table1)))
+
+
+def read(path: Path) -> pd.DataFrame:
+    """`effects.csv`; what is empty in words is an empty string, what is empty in numbers NaN."""
+    return pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in _NUMBERS})
+
+
+_NUMBERS = ("difference", "standard_error", "ci95_low", "ci95_high")

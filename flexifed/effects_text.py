@@ -1,0 +1,181 @@
+"""The effects of a study in words: claims first, then a table with a column per strategy."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from flexifed.titles import title
+from flexifed.typeset import notes
+
+MARKS = {"raises": "▲ ", "lowers": "▼ "}
+"""Before a number whose interval leaves zero out; read without colour."""
+
+LEGEND = (
+    "Final number of the changed protocol less that of its base, in percentage points, paired by seed: mean over seeds "
+    "± half-width of the 95 % Student t interval. ▲ and ▼: the interval leaves zero out. One seed has no interval. The "
+    "intervals are not adjusted for their number."
+)
+
+
+def blocks(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each data set and family with its lines of `effects.summaries`: title and lines, in the table's order."""
+    for (dataset, family), block in table.groupby(["dataset", "family"], sort=False):
+        yield f"{title(str(dataset))}, {title(str(family))}", block
+
+
+def caveats(block: pd.DataFrame, table1: pd.DataFrame) -> list[str]:
+    """The notes of Table 1 on the base's lines of a block: they hold for differences between such lines as well."""
+    bases = table1["protocol"].isin(block["base"])
+    same = (table1[["dataset", "family"]] == list(block[["dataset", "family"]].iloc[0])).all(axis=1)
+    return notes(table1[same & bases])
+
+
+def points(value: float) -> str:
+    """`+3.2`; what rounds to zero has no minus."""
+    return f"{round(value, 1) + 0.0:+.1f}"
+
+
+def number(line: pd.Series) -> str:
+    """`▲ +3.2 ± 0.4`, `+0.3 ± 0.8`, `+3.2` of one seed, `0 in every seed`, or `not run`."""
+    if line["outcome"] == "not run":
+        return "not run"
+    if line["outcome"] == "none":
+        return "0 in every seed"
+    if line["outcome"] == "one seed":
+        return points(line["difference"])
+    mark = MARKS.get(line["outcome"], "")
+    return f"{mark}{points(line['difference'])} ± {line['ci95_high'] - line['difference']:.1f}"
+
+
+def columns(block: pd.DataFrame) -> list[str]:
+    """Column titles of `rows`."""
+    return ["factor", "level", *map(title, block["strategy"].unique()), "seeds"]
+
+
+def rows(block: pd.DataFrame, quantity: str) -> list[list[str]]:
+    """A row per level, a column per strategy.
+
+    Args:
+        block: lines of `effects.summaries` of one data set and family.
+        quantity: `effect` or `interaction`.
+    """
+    found = []
+    strategies = block["strategy"].unique()
+    for (factor, level), lines in block[block["quantity"] == quantity].groupby(["factor", "level"], sort=False):
+        of = {line["strategy"]: number(line) for _, line in lines.iterrows()}
+        low, high = lines["n_seeds"].min(), lines["n_seeds"].max()
+        seeds = str(high) if low == high else f"{low} to {high}"
+        found.append([str(factor), str(level), *(of.get(strategy, "–") for strategy in strategies), seeds])
+    return found
+
+
+# Claims
+
+
+def claims(block: pd.DataFrame) -> list[str]:
+    """What a block's effects say, most telling first; nothing is claimed where the seeds do not resolve it.
+
+    Args:
+        block: lines of `effects.summaries` of one data set and family.
+    """
+    effects, interactions = (block[block["quantity"] == quantity] for quantity in ("effect", "interaction"))
+    found = _counted(effects)
+    found += [f"{_level(lines)} {_moves(lines)}." for lines in _by_size(effects)]
+    found += [f"{_level(lines)} {_departs(lines)}." for lines in _by_size(interactions)]
+    found += _listed("The parts add up as far as the intervals tell", _unresolved(interactions))
+    found += _listed("Not told from zero for any strategy", _unresolved(effects))
+    found += _listed("The same number in every seed", effects[effects["outcome"] == "none"])
+    found += _listed("One seed, which cannot be told from chance", effects[effects["outcome"] == "one seed"])
+    return found + _listed("Not run", effects[effects["outcome"] == "not run"])
+
+
+def _counted(effects: pd.DataFrame) -> list[str]:
+    judged = effects[effects["outcome"].isin(["raises", "lowers", "not resolved"])]
+    if judged.empty:
+        return ["No effect has an interval, so none is told from chance."]
+    moved = int(judged["outcome"].isin(list(MARKS)).sum())
+    return [
+        f"{moved} of {len(judged)} effects (a level and a strategy each) have an interval that leaves zero out; "
+        f"about {0.05 * len(judged):.1f} would if nothing had any effect."
+    ]
+
+
+def _by_size(lines: pd.DataFrame) -> list[pd.DataFrame]:
+    """The resolved lines of each level, the level with the largest difference first."""
+    resolved = lines[lines["outcome"].isin(list(MARKS))]
+    groups = [group for _, group in resolved.groupby("level", sort=False)]
+    return sorted(groups, key=lambda group: -float(group["difference"].abs().max()))
+
+
+def _unresolved(lines: pd.DataFrame) -> pd.DataFrame:
+    """The unresolved lines of the levels that no strategy resolves."""
+    resolved = lines.loc[lines["outcome"].isin(list(MARKS)), "level"]
+    return lines[(lines["outcome"] == "not resolved") & ~lines["level"].isin(resolved)]
+
+
+def _level(lines: pd.DataFrame) -> str:
+    factor, level = lines[["factor", "level"]].iloc[0]
+    return f"{factor[0].upper()}{factor[1:]}, {level}:"
+
+
+def _moves(lines: pd.DataFrame) -> str:
+    """`raises Max-Common by 3.2 (2.0 to 4.4), Standalone by ...; lowers ...`."""
+    told = []
+    for outcome in MARKS:
+        same = lines[lines["outcome"] == outcome]
+        by = [_by(line, 1 if outcome == "raises" else -1) for _, line in same.iterrows()]
+        told += [f"{outcome} {', '.join(by)}"] if by else []
+    return "; ".join(told)
+
+
+def _by(line: pd.Series, sign: int) -> str:
+    low, high = sorted((sign * line["ci95_low"], sign * line["ci95_high"]))
+    return f"{title(line['strategy'])} by {sign * line['difference']:.1f} ({low:.1f} to {high:.1f})"
+
+
+def _departs(lines: pd.DataFrame) -> str:
+    intervals = [f"({line['ci95_low']:+.1f} to {line['ci95_high']:+.1f})" for _, line in lines.iterrows()]
+    each = [
+        f"{points(difference)} {interval} for {title(strategy)}"
+        for difference, interval, strategy in zip(lines["difference"], intervals, lines["strategy"], strict=True)
+    ]
+    return f"beyond the sum of its parts by {', '.join(each)}"
+
+
+def _listed(opening: str, lines: pd.DataFrame) -> list[str]:
+    """`opening: level (strategies); ...`, without strategies where the level has all that any level here has."""
+    if lines.empty:
+        return []
+    every = lines["strategy"].nunique()
+    told = []
+    for level, group in lines.groupby("level", sort=False):
+        names = ", ".join(title(strategy) for strategy in group["strategy"])
+        told.append(str(level) if len(group) == every > 1 else f"{level} ({names})")
+    return [f"{opening}: {'; '.join(told)}."]
+
+
+# Markdown
+
+
+def markdown(table: pd.DataFrame, table1: pd.DataFrame) -> str:
+    """All blocks as Markdown.
+
+    Args:
+        table: as `effects.summaries` gives it.
+        table1: Table 1 of the same study, for its notes.
+    """
+    text = ["# Effects", "", LEGEND]
+    for heading, block in blocks(table):
+        text += ["", f"## {heading}", "", *(f"- {claim}" for claim in claims(block))]
+        text += ["", *_markdown_table(columns(block), rows(block, "effect"))]
+        beyond = rows(block, "interaction")
+        if beyond:
+            text += ["", "Effects of pairs less the sum of the effects they combine:"]
+            text += ["", *_markdown_table(columns(block), beyond)]
+        text += [line for note in caveats(block, table1) for line in ("", f"Note: {note}.")]
+    return "\n".join(text) + "\n"
+
+
+def _markdown_table(titles: list[str], lines: list[list[str]]) -> list[str]:
+    rule = f"| --- | --- |{' ---: |' * (len(titles) - 2)}"
+    return [f"| {' | '.join(titles)} |", rule, *(f"| {' | '.join(line)} |" for line in lines)]

@@ -1,0 +1,244 @@
+"""Effects: differences within a seed worked by hand and against scipy, and never a number or a claim without runs."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+
+from flexifed import config, effects, effects_figure, effects_text, generated, tables
+from flexifed.cell import Cell
+from flexifed.effects import Effect
+from flexifed.protocol import FinalNumber
+from flexifed.titles import STRATEGIES
+from tests.unit.results import PROTOCOL, write_study
+
+PROTOCOLS = dict.fromkeys(("base", "few", "shared", "few_shared"), PROTOCOL)
+FEW = Effect("data", "few images", "few", "base", PROTOCOL.final)
+SHARED = Effect("classifier", "never shared", "shared", "base", PROTOCOL.final)
+PAIR = Effect("pair", "few, never shared", "few_shared", "base", PROTOCOL.final, ("few images", "never shared"))
+LOCAL = Effect("moment", "before aggregation", "base", "base", replace(PROTOCOL.final, phase="local"))
+
+
+def cell(protocol: str, seed: int, strategy: str = "max_common") -> Cell:
+    return Cell("cifar10", "vgg", strategy, protocol, seed)
+
+
+def expected(seeds: int, strategies: tuple[str, ...] = ("max_common",)) -> list[Cell]:
+    return [cell(p, seed, s) for p in PROTOCOLS for s in strategies for seed in range(seeds)]
+
+
+def study(
+    folder: Path, accuracy: dict[str, list[float]], named: list[Effect], strategy: str = "max_common"
+) -> pd.DataFrame:
+    """Summaries of a study of three seeds in which each protocol reached these accuracies; NaN was not run."""
+    there = {
+        cell(name, seed, strategy): {"V1": value - 1, "V2": value + 1}
+        for name, values in accuracy.items()
+        for seed, value in enumerate(values)
+        if not math.isnan(value)
+    }
+    cells, _ = write_study(folder, there)
+    return effects.summaries(effects.by_seed(cells, expected(3, (strategy,)), PROTOCOLS, named))
+
+
+BASE, FEWER, NEVER, BOTH = [60.0, 70.0, 65.0], [56.0, 65.5, 61.5], [59.0, 69.5, 63.0], [55.0, 67.0, 59.5]
+
+
+def test_an_effect_is_the_paired_difference_and_its_interval_scipys(tmp_path: Path) -> None:
+    """Seeds differ by up to 10 points, the effect by half a point between seeds."""
+    (row,) = study(tmp_path, {"base": BASE, "few": FEWER}, [FEW]).to_dict("records")
+    paired = stats.ttest_rel(FEWER, BASE)
+    interval = paired.confidence_interval(0.95)
+    assert (row["quantity"], row["n_seeds"], row["outcome"]) == ("effect", 3, "lowers")
+    assert row["difference"] == pytest.approx(-4.0)
+    assert row["standard_error"] == pytest.approx(stats.sem(np.subtract(FEWER, BASE)))
+    assert (row["ci95_low"], row["ci95_high"]) == pytest.approx((interval.low, interval.high))
+    assert row["difference"] / row["standard_error"] == pytest.approx(paired.statistic)
+
+
+def test_an_interaction_is_what_the_sum_of_the_effects_leaves(tmp_path: Path) -> None:
+    table = study(tmp_path, {"base": BASE, "few": FEWER, "shared": NEVER, "few_shared": BOTH}, [FEW, SHARED, PAIR])
+    assert list(table["quantity"]) == ["effect", "effect", "effect", "interaction"]
+    row = table.iloc[3]
+    left = [0.0, 2.0, 0.0]  # of -5.0, -3.0, -5.5, where -5.0, -5.0, -5.5 is the sum
+    interval = stats.t.interval(0.95, 2, np.mean(left), stats.sem(left))
+    assert (row["difference"], row["ci95_low"], row["ci95_high"]) == pytest.approx((np.mean(left), *interval))
+    assert row["outcome"] == "not resolved"
+
+
+def test_effects_that_add_up_have_no_interaction(tmp_path: Path) -> None:
+    both = [few + never - base for base, few, never in zip(BASE, FEWER, NEVER, strict=True)]
+    table = study(tmp_path, {"base": BASE, "few": FEWER, "shared": NEVER, "few_shared": both}, [FEW, SHARED, PAIR])
+    assert table.iloc[3]["difference"] == pytest.approx(0)
+    assert table.iloc[3]["outcome"] == "none"
+
+
+def test_a_known_effect_is_found_in_95_of_100_intervals() -> None:
+    """Made-up seeds with an effect of 3 points and noise of 1: the intervals hold 3 as often as they say."""
+    draws = np.random.default_rng(5).normal(3.0, 1.0, (2000, 3))
+    summaries = [tables.summarise(pd.Series(draw)) for draw in draws]
+    held = np.mean([summary.ci95_low < 3.0 < summary.ci95_high for summary in summaries])
+    assert held == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 2000))
+
+
+def test_another_reading_of_the_bases_curves_needs_no_run_of_its_own(tmp_path: Path) -> None:
+    """Made-up curves are 5 points lower before aggregation, the same in each seed, so nothing is claimed of chance."""
+    best = Effect("final number", "mean of two rounds", "base", "base", FinalNumber(rule="last_rounds", rounds=2))
+    table = study(tmp_path, {"base": BASE}, [LOCAL, best])
+    assert list(table["difference"]) == pytest.approx([-5.0, -5.0])
+    assert list(table["n_seeds"]) == [3, 3]
+    assert set(table["outcome"]) == {"not resolved"}
+
+
+def test_one_seed_has_a_difference_and_no_interval(tmp_path: Path) -> None:
+    nan = math.nan
+    table = study(tmp_path, {"base": [60.0, nan, nan], "few": [56.0, 65.0, nan]}, [FEW])
+    (row,) = table.to_dict("records")
+    assert (row["n_seeds"], row["difference"], row["outcome"]) == (1, pytest.approx(-4.0), "one seed")
+    assert all(math.isnan(row[name]) for name in ("standard_error", "ci95_low", "ci95_high"))
+    assert row["note"] == "missing seeds: 1, 2"
+    text = " ".join(effects_text.claims(table))
+    assert "No effect has an interval" in text and "lowers" not in text
+
+
+def test_what_was_not_run_is_no_number(tmp_path: Path) -> None:
+    table = study(tmp_path, {"base": BASE, "few": FEWER}, [FEW, SHARED, PAIR])
+    absent = table.iloc[1:]
+    assert list(absent["outcome"]) == ["not run"] * 3
+    assert absent[["difference", "standard_error", "ci95_low", "ci95_high"]].isna().all(axis=None)
+    assert list(absent["n_seeds"]) == [0, 0, 0]
+    assert effects_text.claims(table)[-1] == "Not run: never shared (Max-Common); few, never shared (Max-Common)."
+
+
+def test_an_interaction_has_the_seeds_of_all_its_parts(tmp_path: Path) -> None:
+    short = [NEVER[0], NEVER[1], math.nan]
+    table = study(tmp_path, {"base": BASE, "few": FEWER, "shared": short, "few_shared": BOTH}, [FEW, SHARED, PAIR])
+    assert list(table["n_seeds"]) == [3, 2, 3, 2]
+    assert table.iloc[3]["difference"] == pytest.approx(1.0)
+
+
+def test_the_same_number_in_every_seed_is_no_effect_and_a_spread_of_zero_no_proof(tmp_path: Path) -> None:
+    lower = [value - 2 for value in BASE]
+    table = study(tmp_path, {"base": BASE, "few": BASE, "shared": lower}, [FEW, SHARED])
+    assert list(table["outcome"]) == ["none", "not resolved"]
+    assert effects_text.rows(table, "effect")[0] == ["data", "few images", "0 in every seed", "3"]
+
+
+def test_strategies_in_the_papers_order_and_levels_in_the_studys(tmp_path: Path) -> None:
+    strategies = ("mine", "max_common", "standalone")
+    cells, _ = write_study(tmp_path, {c: {"V1": 50.0, "V2": 60.0} for c in expected(2, strategies)})
+    seeds = effects.by_seed(cells, expected(2, strategies), PROTOCOLS, [SHARED, FEW])
+    assert list(seeds["level"].unique()) == ["never shared", "few images"]
+    assert list(seeds["strategy"].unique()) == ["standalone", "max_common", "mine"]
+    assert list(seeds["seed"]) == [0, 1] * 6
+
+
+def test_a_block_without_the_changed_protocol_has_no_row(tmp_path: Path) -> None:
+    there = [cell("base", 0), cell("few", 0), replace(cell("base", 0), dataset="cinic10")]
+    cells, _ = write_study(tmp_path, {c: {"V1": 50.0, "V2": 60.0} for c in there})
+    assert list(effects.by_seed(cells, there, PROTOCOLS, [FEW])["dataset"]) == ["cifar10"]
+
+
+# In words
+
+
+def test_claims_say_what_is_resolved_by_size_and_list_the_rest(tmp_path: Path) -> None:
+    table = study(tmp_path, {"base": BASE, "few": FEWER, "shared": NEVER, "few_shared": BOTH}, [SHARED, FEW, PAIR])
+    counted, *rest = effects_text.claims(table)
+    assert counted.startswith("2 of 3 effects (a level and a strategy each) have an interval that leaves zero out; ")
+    assert rest == [
+        "Pair, few, never shared: lowers Max-Common by 4.5 (1.2 to 7.8).",
+        "Data, few images: lowers Max-Common by 4.0 (2.8 to 5.2).",
+        "The parts add up as far as the intervals tell: few, never shared (Max-Common).",
+        "Not told from zero for any strategy: never shared (Max-Common).",
+    ]
+
+
+def test_text_of_the_effects(tmp_path: Path) -> None:
+    accuracy = {"base": BASE, "few": FEWER, "shared": NEVER, "few_shared": BOTH}
+    there = {cell(p, i): {"V1": v, "V2": v} for p, values in accuracy.items() for i, v in enumerate(values)}
+    cells, runs = write_study(tmp_path, there, width=0.125)
+    tables.write(cells, runs, tmp_path, expected=expected(3), protocols=PROTOCOLS)
+    named = [FEW, SHARED, PAIR]
+    table1 = tmp_path / "table1.csv"
+    effects.write(cells, table1, tmp_path, expected=expected(3), protocols=PROTOCOLS, effects=named)
+    text = (tmp_path / "effects.md").read_text()
+    assert "## CIFAR-10, VGG" in text
+    assert "| factor | level | Max-Common | seeds |" in text
+    assert "| data | few images | ▼ -4.0 ± 1.2 | 3 |" in text
+    assert "| pair | few, never shared | +0.7 ± 2.9 | 3 |" in text
+    assert "Note: width 1/8." in text
+    read = effects.read(tmp_path / "effects.csv")
+    assert read["note"].tolist() == [""] * 4
+    assert read["difference"].tolist() == pytest.approx([-4.0, -1.1667, -4.5, 0.6667], abs=1e-4)
+    seeds = pd.read_csv(tmp_path / "effects_by_seed.csv")
+    assert seeds["changed"].head(3).tolist() == pytest.approx(FEWER)
+
+
+@pytest.mark.parametrize(("value", "text"), [(3.16, "+3.2"), (-0.04, "+0.0"), (-0.06, "-0.1")])
+def test_what_rounds_to_zero_has_no_minus(value: float, text: str) -> None:
+    assert effects_text.points(value) == text
+
+
+# The figure
+
+
+def drawn(figure: Figure, marker: str) -> list[tuple[float, str]]:
+    """Position and face of the markers of this shape that are in a panel."""
+    lines = [line for panel in figure.axes for line in panel.lines if line.get_marker() == marker]
+    places = [(float(np.ravel(line.get_xdata())[0]), str(line.get_markerfacecolor())) for line in lines]
+    return [place for place in places if not math.isnan(place[0])]
+
+
+def test_the_figure_has_a_marker_per_effect_filled_where_resolved(tmp_path: Path) -> None:
+    table = study(tmp_path, {"base": BASE, "few": FEWER, "shared": NEVER, "few_shared": BOTH}, [FEW, SHARED, PAIR])
+    figure = effects_figure.draw(table)
+    (panel,) = figure.axes
+    labels = [tick.get_text() for tick in panel.get_yticklabels()]
+    assert labels == ["data", "classifier", "pair", "few images", "never shared", "few, never shared"]
+    markers = drawn(figure, effects_figure.MARKERS["max_common"])
+    assert [x for x, _ in markers] == pytest.approx([-4.0, -7 / 6, -4.5])
+    assert [face == "white" for _, face in markers] == [False, True, False]
+    assert [x for x, _ in drawn(figure, "|")] == pytest.approx([-4.0 - 7 / 6])  # the sum of the first two
+    assert "3 seeds" in figure.get_supxlabel()
+
+
+def test_an_interval_beyond_the_axis_ends_in_an_arrow(tmp_path: Path) -> None:
+    table = study(tmp_path, {"base": BASE, "few": [61.0, 70.5, 64.0]}, [FEW])
+    figure = effects_figure.draw(table)
+    limit = figure.axes[0].get_xlim()[1]
+    assert table["ci95_high"].item() > limit
+    assert drawn(figure, ">")[0][0] == pytest.approx(limit)
+    assert drawn(figure, "<")[0][0] == pytest.approx(-limit)
+
+
+def test_levels_that_were_not_run_say_so(tmp_path: Path) -> None:
+    figure = effects_figure.draw(study(tmp_path, {"base": BASE}, [FEW, LOCAL]))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["not run"]
+    nothing = effects_figure.draw(study(tmp_path / "nothing", {}, [FEW]))
+    assert "not run" in nothing.get_supxlabel()
+
+
+def test_every_strategy_of_the_paper_has_a_shape_of_its_own() -> None:
+    assert set(effects_figure.MARKERS) == set(STRATEGIES)
+    assert len(set(effects_figure.MARKERS.values())) == len(STRATEGIES)
+
+
+# The study of the disagreement
+
+
+def test_the_disagreement_has_a_row_for_every_effect_and_strategy(tmp_path: Path) -> None:
+    """Without a run; the study as it stands in config/."""
+    study = config.read(generated.CONFIG / "studies/disagreement.yaml")
+    protocols = {name: study.protocol(name) for name in study.protocols}
+    named = [Effect(e.factor, e.level, e.protocol, e.base, study.final(e), tuple(e.combines)) for e in study.effects]
+    cells, _ = write_study(tmp_path, {})
+    table = effects.summaries(effects.by_seed(cells, study.cells(), protocols, named))
+    pairs = [effect for effect in study.effects if effect.combines]
+    assert len(table) == 5 * (len(study.effects) + len(pairs))
+    assert set(table["outcome"]) == {"not run"}

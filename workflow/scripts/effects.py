@@ -1,0 +1,19 @@
+"""Write the effects of a study: adapter between the rule and flexifed.effects."""
+
+from pathlib import Path
+
+from flexifed import config, effects, logs
+
+with logs.to(snakemake.log[0]):
+    study = config.parse(snakemake.config)
+    effects.write(
+        Path(snakemake.input.cells),
+        Path(snakemake.input.table1),
+        Path(snakemake.output.csv).parent,
+        expected=study.cells(),
+        protocols={name: study.protocol(name) for name in study.protocols},
+        effects=[
+            effects.Effect(e.factor, e.level, e.protocol, e.base, study.final(e), tuple(e.combines))
+            for e in study.effects
+        ],
+    )
