@@ -13,5 +13,5 @@ with logs.to(snakemake.log[0]):
         runs=Path(snakemake.input.runs),
         figures=[Path(figure) for figure in snakemake.input.figures if figure.endswith(".png")],
         expected=study.cells(),
-        effects_table=Path(snakemake.input.effects.csv) if study.effects else None,
+        effects_table=Path(snakemake.input.effects) if study.effects else None,
     )
