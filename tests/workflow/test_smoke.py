@@ -70,16 +70,8 @@ def test_tables_figures_and_report_are_there(finished: Checkout) -> None:
     assert row.ci95_low.item() < row["mean"].item() < row.ci95_high.item()
     assert row.paper.isna().all()  # a miniature is not put beside the paper's number
     assert (results / "report.html").stat().st_size > 100_000
-    for kind in ("convergence", "sharing", "class_mix", "effects"):
+    for kind in ("convergence", "sharing", "class_mix"):
         assert list((results / "figures").glob(f"{kind}*.png")), kind
-
-
-def test_effects_are_of_the_blocks_that_have_their_protocols(finished: Checkout) -> None:
-    effects = pd.read_csv(finished.folder / "results/smoke/tables/effects.csv").set_index(["dataset", "family"])
-    assert set(effects.index) == {("cifar10", "vgg"), ("cifar10", "resnet"), ("cinic10", "vgg"), ("cinic10", "resnet")}
-    standalone = effects[effects.strategy == "standalone"]
-    assert (standalone.difference == 0).all()  # nothing is averaged, so there is nothing to be before
-    assert standalone.loc[("cifar10", "vgg"), "outcome"].tolist() == ["none"]  # two seeds; the others have one
 
 
 def test_nothing_half_written_is_left(finished: Checkout) -> None:
