@@ -35,14 +35,14 @@ def render(folder: Path) -> Path:
     protocols = {run.job.cell.protocol: run.job.protocol for run in runs}
     tables.write(curves, records, folder / "tables", expected=expected, protocols=protocols)
     page = out / "report.html"
-    report.render(
+    sources = report.Sources(
         runs[0].study,
-        page,
         tables_folder=folder / "tables",
-        runs=records,
+        runs_file=records,
         figures=[*_figures(folder, runs, curves)],
         expected=expected,
     )
+    report.render(sources, page)
     return page
 
 

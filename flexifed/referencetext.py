@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from flexifed import files, queue, report, tables, titles, typeset
+from flexifed import files, queue, tables, titles, typeset
 from flexifed.cell import Cell
 from flexifed.referencereport import finished
+from flexifed.report import answer
 
 COPIES = "copies.json"
 PUBLISHED = "published: "
@@ -39,8 +40,8 @@ def section(folder: Path) -> str:
         parts.append(_table(row for key, block in beside.items() for row in _beside(key, block, published)))
     if apart:
         parts += ["Not to be set beside the paper's numbers, for what stands in each line:", _table(_apart(apart))]
-    answers = [report.answer(key, block, comparisons) for key, block in there.items()]
-    parts.append("\n".join(f"- **{a.heading}.** {' '.join(_orderings(a.sentences))}" for a in answers))
+    answers = {typeset.block_title(*key): answer.sentences(key, block, comparisons) for key, block in there.items()}
+    parts.append("\n".join(f"- **{block}.** {' '.join(_orderings(told))}" for block, told in answers.items()))
     records = [files.read_object(cell / "run.json") for cell in cells]
     parts.append(_provenance(records, files.read_json(folder.parent / COPIES)))
     return "\n\n".join(parts)

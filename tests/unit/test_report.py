@@ -12,6 +12,10 @@ from flexifed import effects, effects_figure, figures, report, tables
 from flexifed.cell import Cell
 from flexifed.collect import read_runs
 from flexifed.effects import Effect
+from flexifed.report import Sources, classifier, moments, pictures, provenance, table1
+from flexifed.report import answer as answers
+from flexifed.report import effects as effects_section
+from flexifed.report import published as published_section
 from flexifed.typeset import blocks
 from tests.unit.results import PROTOCOL, write_study
 
@@ -59,14 +63,9 @@ def page(tmp_path: Path) -> str:
     expected = [*there, cell("max_common", 1)]
     write_tables(tmp_path, there, expected)
     figures.write_final_numbers(tmp_path / "tables" / "table1.csv", tmp_path / "final_numbers")
-    report.render(
-        HOSTILE,
-        tmp_path / "report.html",
-        tables_folder=tmp_path / "tables",
-        runs=tmp_path / "runs.parquet",
-        figures=[tmp_path / "final_numbers.svg"],
-        expected=expected,
-    )
+    figure = tmp_path / "final_numbers.svg"
+    sources = Sources(HOSTILE, tmp_path / "tables", tmp_path / "runs.parquet", [figure], expected)
+    report.render(sources, tmp_path / "report.html")
     return (tmp_path / "report.html").read_text()
 
 
@@ -109,9 +108,7 @@ def test_what_is_missing_is_listed(page: str) -> None:
 def answer(folder: Path, accuracy: dict[Cell, dict[str, float]]) -> str:
     write_tables(folder, accuracy, list(accuracy))
     ((key, block),) = blocks(tables.read(folder / "tables" / "table1.csv"))
-    told = report.answer(key, block, tables.read(folder / "tables" / "comparisons.csv"))
-    assert told.heading == "CIFAR-10, VGG, protocol official"
-    return " ".join(told.sentences)
+    return " ".join(answers.sentences(key, block, tables.read(folder / "tables" / "comparisons.csv")))
 
 
 def test_the_answer_orders_the_strategies_and_says_what_is_resolved(tmp_path: Path) -> None:
@@ -141,22 +138,20 @@ def test_what_is_not_comparable_is_not_set_beside_published_numbers(tmp_path: Pa
     cells, runs = write_study(tmp_path, study, width=0.125)
     tables.write(cells, runs, tmp_path, expected=list(study), protocols={"official": PROTOCOL})
     first, published = (tables.read(tmp_path / f"{name}.csv") for name in ("table1", "published"))
-    assert list(report._published_grids(first, published)) == []
+    assert list(published_section.grids(first, published)) == []
 
 
 def test_missing_cells_by_name(tmp_path: Path) -> None:
     write_tables(tmp_path, {cell("standalone", 1): {"V1": 60.0, "V2": 62.0}}, [cell("standalone", 1)])
-    runs = read_runs(tmp_path / "runs.parquet")
-    assert report.missing(runs, [cell("standalone", 1)]) == []
-    assert report.missing(runs, [cell("standalone", 2)]) == ["cifar10/vgg/standalone/official/seed2"]
+    sources = Sources("study", tmp_path / "tables", tmp_path / "runs.parquet", [], [cell("standalone", 1)])
+    assert sources.missing() == []
+    assert replace(sources, expected=[cell("standalone", 2)]).missing() == ["cifar10/vgg/standalone/official/seed2"]
 
 
 def test_a_study_without_a_cell_still_has_a_report(tmp_path: Path) -> None:
     write_tables(tmp_path, {}, [cell("standalone", 1)])
-    report.render(
-        "nothing", tmp_path / "report.html", tables_folder=tmp_path / "tables", runs=tmp_path / "runs.parquet",
-        figures=[], expected=[cell("standalone", 1)],
-    )  # fmt: skip
+    sources = Sources("nothing", tmp_path / "tables", tmp_path / "runs.parquet", [], [cell("standalone", 1)])
+    report.render(sources, tmp_path / "report.html")
     words = " ".join(Page((tmp_path / "report.html").read_text()).words)
     assert "Missing: no cell of this block is there." in words
     assert "0 of 1 runs" in words
@@ -176,13 +171,10 @@ def test_effects_come_first_with_claims_a_figure_and_grids(tmp_path: Path) -> No
     tables.write(cells, runs, tmp_path, expected=expected, protocols=protocols)
     named = [Effect("data", HOSTILE, "few", "official", PROTOCOL.final)]
     named += [Effect("classifier", "never averaged", "never", "official", PROTOCOL.final)]
-    table1 = tmp_path / "table1.csv"
-    effects.write(cells, table1, tmp_path, expected=expected, protocols=protocols, effects=named)
+    effects.write(cells, tmp_path / "table1.csv", tmp_path, expected=expected, protocols=protocols, effects=named)
     effects_figure.write(tmp_path / "effects.csv", tmp_path / "effects")
-    report.render(
-        "study", tmp_path / "report.html", tables_folder=tmp_path, runs=runs, figures=[tmp_path / "effects.png"],
-        expected=expected, effects_table=tmp_path / "effects.csv",
-    )  # fmt: skip
+    sources = Sources("study", tmp_path, runs, [tmp_path / "effects.png"], expected, has_effects=True)
+    report.render(sources, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     parsed = Page(text)
     words = " ".join(parsed.words)
@@ -193,12 +185,12 @@ def test_effects_come_first_with_claims_a_figure_and_grids(tmp_path: Path) -> No
     assert "2 rounds (authors' script: 502)." in parsed.words
     (image,) = [attributes for tag, attributes in parsed.tags if tag == "img"]
     assert (image["alt"] or "").startswith("What each factor does. What each change does to the final number")
-    (block,) = report._effects(effects.read(tmp_path / "effects.csv"), tables.read(table1))
-    assert {len(row) for row in block.effects.rows} == {len(block.effects.columns)}
+    (grid,) = effects_section.grids(effects.read(tmp_path / "effects.csv"), tables.read(tmp_path / "table1.csv"))
+    assert {len(row) for row in grid.rows} == {len(grid.columns)}
 
 
 def test_a_study_without_effects_says_nothing_of_them(page: str) -> None:
-    assert report.HEADINGS["effects"] not in page
+    assert pictures.HEADINGS["effects"] not in page
 
 
 @pytest.mark.parametrize(
@@ -211,18 +203,18 @@ def test_a_study_without_effects_says_nothing_of_them(page: str) -> None:
     ],
 )
 def test_titles_of_figures(kind: str, what: list[str], title: str) -> None:
-    assert report.figure_title(kind, what) == title
+    assert pictures.figure_title(kind, what) == title
 
 
 def test_columns_of_the_reports_tables_match_their_headings(tmp_path: Path) -> None:
     write_tables(tmp_path, {cell("max_common", 1): {"V1": 60.0, "V2": 62.0}}, [cell("max_common", 1)])
     first = tables.read(tmp_path / "tables" / "table1.csv")
-    grids = [report.table1_grid(key, block) for key, block in blocks(first)]
     runs: pd.DataFrame = read_runs(tmp_path / "runs.parquet")
-    grids += [report._provenance_grid(runs), report._data_grid(runs)]
-    grids += [report._phases_grid(tables.read(tmp_path / "tables" / "phases.csv"))]
-    grids += [report._table3_grid(tables.read(tmp_path / "tables" / "table3.csv"))]
-    grids += report._published_grids(first, tables.read(tmp_path / "tables" / "published.csv"))
+    grids = [table1.grid(key, block) for key, block in blocks(first)]
+    grids += [provenance.runs(runs), provenance.data(runs)]
+    grids += [moments.grid(tables.read(tmp_path / "tables" / "phases.csv"))]
+    grids += [classifier.grid(tables.read(tmp_path / "tables" / "table3.csv"))]
+    grids += published_section.grids(first, tables.read(tmp_path / "tables" / "published.csv"))
     for grid in grids:
         assert grid.rows
         assert {len(row) for row in grid.rows} == {len(grid.columns)}, grid.heading

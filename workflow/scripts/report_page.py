@@ -6,12 +6,12 @@ from flexifed import config, logs, report
 
 with logs.to(snakemake.log[0]):
     study = config.parse(snakemake.config)
-    report.render(
+    sources = report.Sources(
         study.name,
-        Path(snakemake.output[0]),
         tables_folder=Path(snakemake.input.tables[0]).parent,
-        runs=Path(snakemake.input.runs),
+        runs_file=Path(snakemake.input.runs),
         figures=[Path(figure) for figure in snakemake.input.figures if figure.endswith(".png")],
         expected=study.cells(),
-        effects_table=Path(snakemake.input.effects) if study.effects else None,
+        has_effects=bool(study.effects),
     )
+    report.render(sources, Path(snakemake.output[0]))

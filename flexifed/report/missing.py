@@ -1,0 +1,13 @@
+"""What is missing: every expected cell that has no run."""
+
+from flexifed.report.parts import Points, Section, Sources
+
+
+def section(sources: Sources) -> Section:
+    """The cells by name, folded, and where to read why they are not there."""
+    absent = sources.missing()
+    about = (
+        f"{len(absent)} of {len(sources.expected)} runs are not there; nothing below stands in for them. Why a run "
+        "failed is the last line of its log, logs/cells/ and its name, beside this page."
+    )
+    return Section("What is missing", [Points(absent, summary="The missing runs")] if absent else [], about)

@@ -1,0 +1,35 @@
+"""When and how accuracy is measured: before and after aggregation, in eval() and in training mode."""
+
+import pandas as pd
+
+from flexifed.report.parts import Grid, Section, Sources, points
+from flexifed.titles import title
+from flexifed.typeset import block_title
+
+
+def section(sources: Sources) -> Section:
+    """One grid for all lines of the study."""
+    about = (
+        "Mean over versions in percent. Before and after aggregation the models are tested in eval(); the last column "
+        "is after aggregation in training mode (dropout active, batch statistics), as the authors' script tests."
+    )
+    return Section("When and how accuracy is measured", [grid(sources.table("phases"))], about)
+
+
+def grid(table: pd.DataFrame) -> Grid:
+    """`phases.csv` as text."""
+    columns = ["block", "strategy", "after aggregation", "before", "difference", "95 % interval", "training mode"]
+    rows = [
+        [
+            block_title(line["dataset"], line["family"], line["protocol"]),
+            title(line["strategy"]),
+            *([points(line["aggregated"]), points(line["local"])] if line["n_seeds"] else ["missing", "missing"]),
+            points(line["difference"], signed=True),
+            f"{line['difference_ci95_low']:+.1f} to {line['difference_ci95_high']:+.1f}"
+            if line["n_seeds"] > 1
+            else "–",
+            points(line["train_mode"]),
+        ]
+        for _, line in table.iterrows()
+    ]
+    return Grid("", columns, rows, words=2)

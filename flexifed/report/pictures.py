@@ -1,0 +1,77 @@
+"""Figures as data URIs, and the sections that are nothing but figures."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+from flexifed.report.parts import Picture, Section, Sources
+from flexifed.titles import title
+
+CAPTIONS = {
+    "effects": "What each change does to the final number of each strategy. Bars: 95 % Student t interval over seeds. "
+    "Filled markers: the interval leaves zero out. Ticks: the sum of the effects that a pair combines.",
+    "final_numbers": "Mean over versions of every line of Table 1 with its 95 % interval over seeds. Hollow diamonds: "
+    "the paper's numbers, only where setting and data allow the comparison.",
+    "convergence": "Accuracy right after aggregation, in eval(), against communication rounds. One panel per version, "
+    "one line per strategy; what the band is stands under the panels. Hollow triangles at the right: the paper's "
+    "numbers, only where setting and data allow the comparison.",
+    "class_mix": "Samples of each client by class, training set on the left and test set on the right.",
+    "sharing": "Who averages which layer with whom. Rows are clients, columns are layers from input to output; cells "
+    "of one colour in a column are averaged together, grey is kept personal, blank is beyond the version's last layer.",
+}
+"""What a kind of figure shows; a figure's file is `{kind}.{what}.svg` or `.png`."""
+
+HEADINGS = {
+    "effects": "What each factor does",
+    "final_numbers": "Final numbers",
+    "convergence": "Convergence",
+    "class_mix": "Class mix of the clients",
+    "sharing": "Who shares which layer",
+}
+
+
+def _gallery(sources: Sources, kind: str) -> Section:
+    return Section(HEADINGS[kind], of_kind(sources.figures, kind), CAPTIONS[kind])
+
+
+def final_numbers(sources: Sources) -> Section:
+    """Table 1 as a figure."""
+    return _gallery(sources, "final_numbers")
+
+
+def convergence(sources: Sources) -> Section:
+    """A figure per block."""
+    return _gallery(sources, "convergence")
+
+
+def class_mix(sources: Sources) -> Section:
+    """A figure per partition."""
+    return _gallery(sources, "class_mix")
+
+
+def sharing(sources: Sources) -> Section:
+    """A figure per family and protocol."""
+    return _gallery(sources, "sharing")
+
+
+def of_kind(figures: Sequence[Path], kind: str) -> list[Picture]:
+    """The figures of a kind."""
+    return [_picture(path) for path in figures if path.name.split(".")[0] == kind]
+
+
+def _picture(path: Path) -> Picture:
+    kind, *what = path.stem.split(".")
+    caption = figure_title(kind, what)
+    kind_of_image = {".svg": "svg+xml", ".png": "png"}[path.suffix]
+    uri = f"data:image/{kind_of_image};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return Picture(caption, f"{caption}. {CAPTIONS[kind]}", uri)
+
+
+def figure_title(kind: str, what: Sequence[str]) -> str:
+    """Title from the parts of a figure's file name, e.g. `convergence`, [`cifar10`, `vgg`, `official`]."""
+    if not what:
+        return HEADINGS[kind]
+    names, last = [title(name) for name in what[:-1]], what[-1]
+    if kind == "class_mix":
+        return f"{title(what[0])}, protocol {what[1]}, {last.replace('seed', 'seed ')}"
+    return f"{', '.join(names)}, protocol {last}"
