@@ -70,8 +70,15 @@ def test_tables_figures_and_report_are_there(finished: Checkout) -> None:
     assert row.ci95_low.item() < row["mean"].item() < row.ci95_high.item()
     assert row.paper.isna().all()  # a miniature is not put beside the paper's number
     assert (results / "report.html").stat().st_size > 100_000
-    for kind in ("convergence", "sharing", "class_mix"):
+    for kind in ("convergence", "sharing", "class_mix", "effects"):
         assert list((results / "figures").glob(f"{kind}*.png")), kind
+
+
+def test_effects_are_of_the_blocks_that_have_their_protocols(finished: Checkout) -> None:
+    table = pd.read_csv(finished.folder / "results/smoke/tables/effects.csv")
+    assert set(table.dataset) == {"cifar10", "cinic10"}
+    standalone = table[table.strategy == "standalone"].set_index(["dataset", "family"])
+    assert standalone.loc[("cifar10", "vgg"), "outcome"] == "none"  # nothing is averaged, so no moment is another
 
 
 def test_nothing_half_written_is_left(finished: Checkout) -> None:
