@@ -108,7 +108,6 @@ def _study(arguments: argparse.Namespace) -> "tuple[Study, str]":
 
 
 def _resolved(arguments: argparse.Namespace) -> "Run":
-
     study, where = _study(arguments)
     cell = Cell(**{field: getattr(arguments, field) for field in FIELDS})
     for field in FIELDS:

@@ -37,6 +37,7 @@ class Client:
         id: 0 .. clients - 1.
         version: version of the family, e.g. `V1`.
         chain: the model's layers in execution order.
+        weights: the numbers of its model, see `flexifed.weights`.
         velocity: the momentum at the end of its last round, zero at first, laid out as the weights; None where each
             round begins with a new optimiser.
         train: int64 `[n]`, indices into the training split, in the order that the slices walk.

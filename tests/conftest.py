@@ -6,9 +6,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, one per
 
 import pytest
 
+from tests.miniature import Request
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fix", action="store_true", help="rewrite golden files; review the diff before committing it")
+
+
+@pytest.fixture
+def log() -> list[Request]:
+    """What a test's server was asked for."""
+    return []
 
 
 @pytest.fixture

@@ -30,11 +30,6 @@ Tally = Callable[..., None]
 
 
 @pytest.fixture
-def log() -> list[Request]:
-    return []
-
-
-@pytest.fixture
 def base(tmp_path: Path, log: list[Request]) -> Iterator[str]:
     folder = tmp_path / "served"
     folder.mkdir()

@@ -33,7 +33,7 @@ from flexifed.prepare import prepare
 from flexifed.protocol import Protocol
 from flexifed.rng import torch_stream
 from flexifed.single import Run, Source
-from tests.miniature import make_archives
+from tests.miniature import make_archives, member
 from tests.unit.test_config import STUDY
 
 Tally = Callable[..., None]
@@ -116,14 +116,6 @@ def altered(draw: st.DrawFn, value: Any) -> Any:
 
 
 # Archives
-
-
-def member(name: str, content: bytes = b"x", **attributes: object) -> tuple[tarfile.TarInfo, bytes]:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    for key, value in attributes.items():
-        setattr(info, key, value)
-    return info, content
 
 
 def tar(*members: tuple[tarfile.TarInfo, bytes], style: int = tarfile.PAX_FORMAT) -> bytes:

@@ -3,8 +3,8 @@
 `python -m tests.miniature FOLDER --serve` writes and serves them for a study that is run by hand.
 """
 
-from tests.miniature.archives import make_archives, overlay, served
+from tests.miniature.archives import make_archives, member, overlay, served
 from tests.miniature.disk import small_file_system
 from tests.miniature.server import Request, serve
 
-__all__ = ["Request", "make_archives", "overlay", "serve", "served", "small_file_system"]
+__all__ = ["Request", "make_archives", "member", "overlay", "serve", "served", "small_file_system"]

@@ -171,3 +171,12 @@ def _wav(samples: np.ndarray) -> bytes:
         file.setframerate(_speech.RATE)
         file.writeframes((samples.clip(-1, 1) * 32767).astype("<i2").tobytes())
     return content.getvalue()
+
+
+def member(name: str, content: bytes = b"x", **attributes: object) -> tuple[tarfile.TarInfo, bytes]:
+    """A member of a tar archive; attributes (`type`, `linkname` ...) are those of its header."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for key, value in attributes.items():
+        setattr(info, key, value)
+    return info, content

@@ -14,16 +14,11 @@ import pytest
 from flexifed import archives
 from flexifed.archives import Archive, fetch, unpacked
 from flexifed.errors import UserError
-from tests.miniature import Request, serve, small_file_system
+from tests.miniature import Request, member, serve, small_file_system
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 DEAD = "http://127.0.0.1:1"  # nobody listens on this port
-
-
-@pytest.fixture
-def log() -> list[Request]:
-    return []
 
 
 @pytest.fixture
@@ -199,14 +194,6 @@ def test_no_space_while_writing(base: str, small_disk: Path) -> None:
     message = failure(replace(archive(f"{base}/unsized/data.bin"), bytes=None), small_disk)
     assert f"no space left in {small_disk}: 0 bytes are free, more is needed" in message
     assert names(small_disk) == ["data.bin.part"], "to be taken up again once there is room"
-
-
-def member(name: str, content: bytes = b"x", **attributes: object) -> tuple[tarfile.TarInfo, bytes]:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    for key, value in attributes.items():
-        setattr(info, key, value)
-    return info, content
 
 
 def tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
