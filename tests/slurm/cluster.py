@@ -155,6 +155,11 @@ class Cluster:
         listed = subprocess.run(["pgrep", "-x", "slurmstepd"], capture_output=True, text=True).stdout
         return [pid for pid in map(int, listed.split()) if self.folder / "slurmd.log" in _open_files(pid)]
 
+    def kill_slurmd(self) -> None:
+        """Kill the node's daemon and nothing else."""
+        self.daemons["slurmd"].kill()
+        self.daemons["slurmd"].wait()
+
     def crash_node(self) -> None:
         """End slurmd and all that runs on the node at once, as a power cut does."""
         victims = [self.daemons["slurmd"].pid, *self.step_daemons()]

@@ -1,4 +1,4 @@
-"""A cluster for the whole session, and a small study that has been run on this machine alone, to compare with."""
+"""A cluster for the whole session, and the smoke study as run on this machine alone, to compare with."""
 
 import os
 import shutil
@@ -57,7 +57,7 @@ class Driver:
 
 @dataclass(frozen=True)
 class Checkout:
-    """A copy of the repository with the small study, and the overlay that says where its archive is served."""
+    """A copy of the repository with the study, and the overlay that says where its archives are served."""
 
     folder: Path
     overlay: Path
@@ -90,18 +90,9 @@ class Checkout:
 
 
 def write_study(folder: Path) -> None:
-    """Three cells of the smoke study, one more than there are GPUs."""
+    """The smoke study with more rounds where it has two."""
     study = yaml.safe_load((folder / "config/smoke.yaml").read_text())
     study["study"] = "slurm"
-    study["blocks"] = [
-        {
-            "dataset": "cifar10",
-            "families": ["resnet"],
-            "protocols": ["smoke"],
-            "strategies": ["standalone", "max_common"],
-        },
-        {"dataset": "cifar10", "families": ["vgg"], "protocols": ["smoke"], "strategies": ["max_common"]},
-    ]
     study["protocols"]["smoke"]["rounds"] = ROUNDS
     (folder / STUDY).write_text(yaml.safe_dump(study))
 
@@ -117,7 +108,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def fresh(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Checkout]]:
-    """Make checkouts, by name, in which nothing has been run; the archive is served over HTTP meanwhile."""
+    """Make checkouts, by name, in which nothing has been run; the archives are served over HTTP meanwhile."""
     root = tmp_path_factory.mktemp("slurm")
     archives = miniature.make_archives(root / "archives")
     overlay = root / "miniature.yaml"

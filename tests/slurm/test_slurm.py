@@ -4,13 +4,15 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from flexifed import config
 from tests.slurm.cluster import GPUS, Cluster, Job, until
-from tests.slurm.conftest import RESULTS, TABLES, Checkout, Start
+from tests.slurm.conftest import RESULTS, STUDY, TABLES, Checkout, Start
 
 STANDALONE = "cifar10/resnet/standalone/smoke/seed0"
 MAX_COMMON = "cifar10/resnet/max_common/smoke/seed0"
@@ -24,7 +26,9 @@ class Trainer:
     job: str
 
     def go_on(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        """Let it train, unless it has been killed meanwhile."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGCONT)
 
 
 def job_of(process: Path) -> str:
@@ -88,10 +92,10 @@ def test_the_study_runs_to_its_report_with_two_cells_at_a_time(
 
     assert checkout.tables() == local.tables()
     assert (checkout.folder / RESULTS / "report.html").exists()
-    jobs = cluster.jobs()
-    assert [job.state for job in jobs] == ["COMPLETED"] * 4  # one prepares; all else runs on the login node
+    jobs, n_cells = cluster.jobs(), len(config.read(checkout.folder / STUDY).cells())
     cells = [job for job in jobs if job.gpus == "gres:gpu:1"]
-    assert len(cells) == 3
+    assert (len(cells), len(jobs) - n_cells) == (n_cells, 4)  # four prepare; all else runs on the login node
+    assert {job.state for job in jobs} == {"COMPLETED"}
     assert together(cells) == GPUS
     assert {job.time_limit for job in cells} == {"17:00"}  # what the slowest family of the array needs
 
@@ -127,6 +131,23 @@ def test_a_cell_on_a_node_that_crashes_is_started_again_by_slurm(
     assert "Trying to restart job" not in driver.finish()
     after = job(cluster, trainer.job)
     assert (after.state, after.restarts) == ("COMPLETED", 1)
+    assert one_cell_left.tables() == local.tables()
+
+
+@pytest.mark.parametrize("away", ["for a moment", "for long"])
+def test_a_killed_slurmd(cluster: Cluster, local: Checkout, one_cell_left: Checkout, start: Start, away: str) -> None:
+    """What runs on the node outlives its daemon. SLURM lets it go on, unless it gave the node up meanwhile."""
+    driver = start(one_cell_left, *TABLES)
+    [trainer] = catch(one_cell_left, MAX_COMMON)
+    cluster.kill_slurmd()
+    if away == "for long":
+        until(lambda: cluster.node_state().startswith("down"), "the controller misses the node")
+    cluster.start_slurmd()
+    trainer.go_on()
+
+    assert "Trying to restart job" not in driver.finish()
+    after = job(cluster, trainer.job)
+    assert (after.state, after.restarts) == ("COMPLETED", 1 if away == "for long" else 0)
     assert one_cell_left.tables() == local.tables()
 
 
