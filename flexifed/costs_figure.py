@@ -17,8 +17,8 @@ from flexifed.typeset import block_title, blocks
 _QUIET = "#595959"
 _WIDTHS = {1: 6.4, 2: 9.2}
 """Inches by columns of panels; one alone is wide enough for the legend."""
-_TARGET = (0, (1, 1.5))
-"""Line style of the target: dots."""
+_TARGET = ":"
+"""Line style of the target."""
 
 
 @styled

@@ -91,7 +91,8 @@ def by_seed(cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Proto
         tables.final_numbers(cells, {name: replace(one, final=FINAL) for name, one in protocols.items()})
     )
     there = set(expected)
-    numbers = numbers[[Cell(*cell) in there for cell in numbers[CELL].itertuples(index=False, name=None)]]
+    wanted = [Cell(*cell) in there for cell in numbers[CELL].itertuples(index=False, name=None)]
+    numbers = numbers[np.array(wanted, dtype=bool)]
     block = ["dataset", "family", "protocol", "seed", "version"]
     yardstick = numbers[numbers["strategy"] == YARDSTICK].set_index(block)["accuracy"].rename("target")
     table = numbers.merge(FRACTION * yardstick, how="left", on=block)

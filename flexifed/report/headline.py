@@ -1,5 +1,7 @@
 """The paper's headline claims: what our numbers say of each, then the numbers."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from flexifed import speed
@@ -43,19 +45,20 @@ def section(sources: Sources) -> Section:
     heading = "The paper's headline claims"
     if table.empty:
         return Section(heading, [])
+    means = table["version"] == MEAN
     parts: list[Part] = [
         Words(" ".join(sentences(table, claim)), text)
         for claim, text in (("gain", _gain_claim()), ("speed", _speed_claim()))
     ]
     how = (
         "The paper does not say when a curve has arrived. Here: in the first test at which its running mean over "
-        f"{100 * speed.WINDOW:.0f} % of the rounds is at {100 * speed.FRACTION:.0f} % of Clustered-FL's final number of "
-        "the same seed and version. Ratios are geometric means with the interval of their logarithms. Intervals are 95 % "
-        "Student t over seeds, not adjusted for their number. The paper's ranges go over versions and data sets; means "
-        "over versions spread less."
+        f"{100 * speed.WINDOW:.0f} % of the rounds is at {100 * speed.FRACTION:.0f} % of Clustered-FL's final number "
+        "of the same seed and version. Ratios are geometric means with the interval of their logarithms. Intervals are "
+        "95 % Student t over seeds, not adjusted for their number. The paper's ranges go over versions and data sets; "
+        "means over versions spread less."
     )
-    means = table["version"] == MEAN
-    return Section(heading, [*parts, Remark(how), grid(table[means]), grid(table[~means], "The same for each version")])
+    folded = replace(grid(table[~means]), notes=(), summary="The same for each version")
+    return Section(heading, [*parts, Remark(how), grid(table[means]), folded])
 
 
 def _gain_claim() -> str:
@@ -106,15 +109,15 @@ def value(line: pd.Series) -> str:
     return f"{text} ({line['ci95_low']:{number}} to {line['ci95_high']:{number}})" if line["n_seeds"] > 1 else text
 
 
-def grid(table: pd.DataFrame, summary: str = "") -> Grid:
-    """A row for each block and version; both claims side by side."""
+def grid(table: pd.DataFrame) -> Grid:
+    """A row for each block and version of `headline.csv`; both claims side by side."""
     columns = ["block", "version", "gain [points]", "seeds", "beside the paper", "speed", "beside the paper"]
     rows = []
     for (*block, version), pair in table.groupby(["dataset", "family", "protocol", "version"], sort=False):
         gain, ratio = (pair[pair["claim"] == claim].iloc[0] for claim in ("gain", "speed"))
         row = [block_title(*map(str, block)), version_title(str(block[1]), str(version))]
         rows.append([*row, value(gain), str(gain["n_seeds"]), _place(gain), value(ratio), _place(ratio)])
-    return Grid("", columns, rows, _notes(table), words=2, summary=summary)
+    return Grid("", columns, rows, _notes(table), words=2)
 
 
 def _place(line: pd.Series) -> str:
