@@ -144,6 +144,8 @@ def test_the_papers_range_of_gains_is_that_of_the_versions_of_its_table() -> Non
     assert (gains.min(), gains.max()) == (2.4, high)
     assert (gains < low).sum() == 2
     assert (gains == low).any()
+    means = gains.groupby(["dataset", "family"]).mean().round(2)
+    assert (means.min(), means.max()) == (3.7, 7.0)
 
 
 # In words
