@@ -1,6 +1,7 @@
 """The figure of a study's costs: accuracy against what a client has sent and received, a panel per block."""
 
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 from matplotlib.artist import Artist
@@ -17,7 +18,7 @@ from flexifed.typeset import block_title, blocks
 _QUIET = "#595959"
 _WIDTHS = {1: 6.4, 2: 9.2}
 """Inches by columns of panels; one alone is wide enough for the legend."""
-_TARGET = ":"
+_TARGET: Final = ":"
 """Line style of the target."""
 
 
