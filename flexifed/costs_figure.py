@@ -1,5 +1,6 @@
 """The figure of a study's costs: accuracy against what a client has sent and received, a panel per block."""
 
+import textwrap
 from pathlib import Path
 from typing import Final
 
@@ -66,6 +67,13 @@ def draw(curves: pd.DataFrame, costs: pd.DataFrame) -> Figure:
 
 def _panel(panel: Axes, means: pd.DataFrame, block: pd.DataFrame, palette: dict[str, str]) -> None:
     """One block."""
+    absent = [title(name) for name in block.loc[block["n_seeds"] == 0, "strategy"]]
+    if len(absent) == len(block):
+        panel.set(xticks=[], yticks=[])
+        panel.text(
+            0.5, 0.5, "missing: no run of this block is there", transform=panel.transAxes, ha="center", color=_QUIET
+        )
+        return
     panel.set_xscale("log")
     for line in block.to_dict("records"):
         colour, per_round = palette[line["strategy"]], line["mb_up"] + line["mb_down"]
@@ -78,9 +86,8 @@ def _panel(panel: Axes, means: pd.DataFrame, block: pd.DataFrame, palette: dict[
         )
     target = block["target"].mean()
     panel.axhline(target, color="black", linestyle=_TARGET, linewidth=1)
-    absent = block.loc[block["n_seeds"] == 0, "strategy"]
-    if len(absent):
-        text = f"missing: {', '.join(map(title, absent))}"
+    if absent:
+        text = textwrap.fill(f"missing: {', '.join(absent)}", width=50)
         panel.text(0.02, 0.02, text, transform=panel.transAxes, fontsize=7, color=_QUIET)
     panel.grid(True)
     panel.xaxis.set_major_locator(LogLocator(numticks=8))

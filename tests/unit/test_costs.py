@@ -152,6 +152,9 @@ def test_the_figure_is_the_same_each_time_and_drawn_without_a_run(tmp_path: Path
     protocols = {"official": PROTOCOL}
     tables.write(cells, runs, tmp_path, expected=expected, protocols=protocols)
     costs.write(cells, runs, tmp_path / "table1.csv", tmp_path, expected=expected, protocols=protocols)
+    (panel,) = draw(tmp_path, tables.read(tmp_path / "costs.csv")).axes
+    assert [text.get_text() for text in panel.texts] == ["missing: no run of this block is there"]
+    assert not panel.lines
     for name in ("one", "two"):
         costs_figure.write(cells, tmp_path / "costs.csv", tmp_path / name)
     for suffix in (".svg", ".png"):
