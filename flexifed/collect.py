@@ -64,6 +64,7 @@ RUNS = pa.schema(
         ("n_test", pa.int64()),
         ("bytes_up_per_round", pa.int64()),
         ("bytes_down_per_round", pa.int64()),
+        ("bytes_by_client", pa.string()),
         ("commit", pa.string()),
         ("dirty", pa.bool_()),
         ("code", pa.string()),
@@ -73,7 +74,8 @@ RUNS = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
-"""Columns of `runs.parquet`; options and settings are JSON, bytes sums over the clients, empty where not recorded."""
+"""Columns of `runs.parquet`; options, settings and the bytes of each client in a round are JSON, other bytes are sums
+over the clients; `device` joins those of a run's sessions by `; `. Empty where not recorded."""
 
 
 def collect(cell_folders: Sequence[Path], cells: Path, runs: Path) -> None:
@@ -143,11 +145,12 @@ def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
         "n_test": data["n_test"],
         "bytes_up_per_round": sum(client["up"] for client in traffic),
         "bytes_down_per_round": sum(client["down"] for client in traffic),
+        "bytes_by_client": json.dumps(traffic),
         "commit": commit.get("id"),
         "dirty": commit.get("dirty"),
         "code": run["digests"]["code"],
         "torch": run["packages"].get("torch"),
-        "device": run["device"],
+        "device": "; ".join(dict.fromkeys(session["device"] for session in run.get("sessions", [run]))),
         "started": run["started"],
         "seconds": run["seconds"],
     }

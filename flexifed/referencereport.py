@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flexifed import collect, figures, layout, queue, report, tables
+from flexifed import collect, costs, costs_figure, figures, headline, layout, queue, report, tables
 from flexifed.errors import UserError
 from flexifed.single import Run
 
@@ -33,11 +33,14 @@ def render(folder: Path) -> Path:
     curves, records = out / "cells.parquet", out / "runs.parquet"
     collect.collect(cells, curves, records)
     protocols = {run.job.cell.protocol: run.job.protocol for run in runs}
-    tables.write(curves, records, folder / "tables", expected=expected, protocols=protocols)
+    written, table1 = folder / "tables", folder / "tables/table1.csv"
+    tables.write(curves, records, written, expected=expected, protocols=protocols)
+    headline.write(curves, table1, written, expected=expected, protocols=protocols)
+    costs.write(curves, records, table1, written, expected=expected, protocols=protocols)
     page = out / "report.html"
     sources = report.Sources(
         runs[0].study,
-        tables_folder=folder / "tables",
+        tables_folder=written,
         runs_file=records,
         figures=[*_figures(folder, runs, curves)],
         expected=expected,
@@ -48,8 +51,9 @@ def render(folder: Path) -> Path:
 
 def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
     """Draw every figure that needs no data set, of what is there; returns the PNG files."""
-    table1, stems = folder / "tables/table1.csv", [folder / "figures/final_numbers"]
+    table1, stems = folder / "tables/table1.csv", [folder / "figures/final_numbers", folder / "figures/costs"]
     figures.write_final_numbers(table1, stems[0])
+    costs_figure.write(curves, folder / "tables/costs.csv", stems[1])
     there = [run.job.cell for run in runs if finished(folder, (run,))]
     for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/convergence.{dataset}.{family}.{protocol}")

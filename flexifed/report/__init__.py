@@ -9,7 +9,19 @@ from pathlib import Path
 import jinja2
 
 from flexifed import files
-from flexifed.report import answer, classifier, effects, missing, moments, pictures, provenance, published, table1
+from flexifed.report import (
+    answer,
+    classifier,
+    costs,
+    effects,
+    headline,
+    missing,
+    moments,
+    pictures,
+    provenance,
+    published,
+    table1,
+)
 from flexifed.report.parts import Section, Sources
 
 __all__ = ["Sources", "render"]
@@ -19,10 +31,12 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 SECTIONS: tuple[Callable[[Sources], Section], ...] = (
     effects.section,
     answer.section,
+    headline.section,
     missing.section,
     table1.section,
     moments.section,
     classifier.section,
+    costs.section,
     published.section,
     pictures.final_numbers,
     pictures.convergence,

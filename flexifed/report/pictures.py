@@ -12,6 +12,8 @@ CAPTIONS = {
     "Filled markers: the interval leaves zero out. Ticks: the sum of the effects that a pair combines.",
     "final_numbers": "Mean over versions of every line of Table 1 with its 95 % interval over seeds. Hollow diamonds: "
     "the paper's numbers, only where setting and data allow the comparison.",
+    "costs": "Accuracy right after aggregation, in eval(), against the megabytes that a client has sent and received, "
+    "mean over versions and seeds. Dashed: strategies that send nothing, at their final accuracy. Dots: the target.",
     "convergence": "Accuracy right after aggregation, in eval(), against communication rounds. One panel per version, "
     "one line per strategy; what the band is stands under the panels. Hollow triangles at the right: the paper's "
     "numbers, only where setting and data allow the comparison.",
@@ -24,6 +26,7 @@ CAPTIONS = {
 HEADINGS = {
     "effects": "What each factor does",
     "final_numbers": "Final numbers",
+    "costs": "Costs",
     "convergence": "Convergence",
     "class_mix": "Class mix of the clients",
     "sharing": "Who shares which layer",

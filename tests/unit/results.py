@@ -1,7 +1,7 @@
 """A small study written by hand, for the tests of collect, tables, figures and report."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flexifed import costs, headline, tables
 from flexifed.cell import Cell
 from flexifed.collect import collect
 from flexifed.protocol import Partition, Protocol
@@ -86,3 +87,11 @@ def write_study(folder: Path, cells: Mapping[Cell, Accuracy], **settings: Any) -
     folders = [write_cell(folder / "cells" / str(c), c, accuracy, **settings) for c, accuracy in cells.items()]
     collect(folders, folder / "cells.parquet", folder / "runs.parquet")
     return folder / "cells.parquet", folder / "runs.parquet"
+
+
+def write_tables(folder: Path, expected: Sequence[Cell], protocols: Mapping[str, Protocol], out: Path) -> None:
+    """Every table that the report of the study in `folder` reads, except effects."""
+    cells, runs, table1 = folder / "cells.parquet", folder / "runs.parquet", out / "table1.csv"
+    tables.write(cells, runs, out, expected=expected, protocols=protocols)
+    headline.write(cells, table1, out, expected=expected, protocols=protocols)
+    costs.write(cells, runs, table1, out, expected=expected, protocols=protocols)

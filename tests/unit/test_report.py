@@ -17,6 +17,7 @@ from flexifed.report import answer as answers
 from flexifed.report import effects as effects_section
 from flexifed.report import published as published_section
 from flexifed.typeset import blocks
+from tests.unit import results
 from tests.unit.results import PROTOCOL, write_study
 
 HOSTILE = '<script>alert("x")</script> & co'
@@ -27,8 +28,8 @@ def cell(strategy: str, seed: int) -> Cell:
 
 
 def write_tables(folder: Path, accuracy: dict[Cell, dict[str, float]], expected: list[Cell]) -> None:
-    cells, runs = write_study(folder, accuracy)
-    tables.write(cells, runs, folder / "tables", expected=expected, protocols={"official": PROTOCOL})
+    write_study(folder, accuracy)
+    results.write_tables(folder, expected, {"official": PROTOCOL}, folder / "tables")
 
 
 class Page(HTMLParser):
@@ -72,7 +73,7 @@ def page(tmp_path: Path) -> str:
 def test_the_page_is_well_formed_and_whole(page: str) -> None:
     parsed = Page(page)
     text = " ".join(parsed.words)
-    for heading in ("The answer", "What is missing", "Table 1", "Beside the published numbers", "Provenance"):
+    for heading in ("The answer", "What is missing", "Table 1", "Beside the published numbers", "Costs", "Provenance"):
         assert heading in text
     assert "61.5 ± 6.4" in text  # 12.706 * (1 / sqrt(2)) / sqrt(2) = 6.35 for V1: seeds 61 and 62
     assert "0123456789ab" in text
@@ -84,6 +85,18 @@ def test_nothing_comes_from_elsewhere(page: str) -> None:
         for name in ("src", "href", "srcset"):
             assert (attributes.get(name) or "data:").startswith(("data:", "#"))
     assert not re.search(r"url\(|@import", page)
+
+
+def test_the_headline_claims_follow_the_answer(tmp_path: Path) -> None:
+    there = {cell(s, seed): {"V1": 60.0 + seed, "V2": 62.0} for s in ("clustered_fl", "max_common") for seed in (1, 2)}
+    write_tables(tmp_path, there, list(there))
+    sources = Sources("study", tmp_path / "tables", tmp_path / "runs.parquet", [], list(there))
+    report.render(sources, tmp_path / "report.html")
+    parsed = Page((tmp_path / "report.html").read_text())
+    headings = [word for word in parsed.words if word in ("The answer", "The paper's headline claims", "Table 1")]
+    assert headings == ["The answer", "The paper's headline claims", "Table 1"]
+    assert "Max-Common is 2.6 to 9.7 points better than Clustered-FL" in parsed.words
+    assert "Not resolved: CIFAR-10, VGG, protocol official +0.0 (0.0 to 0.0)." in " ".join(parsed.words)
 
 
 def test_images_have_a_text(page: str) -> None:
@@ -168,7 +181,7 @@ def test_effects_come_first_with_claims_a_figure_and_grids(tmp_path: Path) -> No
     expected = [*there, *(replace(cell("max_common", seed), protocol="never") for seed in range(3))]
     cells, runs = write_study(tmp_path, there)
     protocols = dict.fromkeys(("official", "few", "never"), PROTOCOL)
-    tables.write(cells, runs, tmp_path, expected=expected, protocols=protocols)
+    results.write_tables(tmp_path, expected, protocols, tmp_path)
     named = [Effect("data", HOSTILE, "few", "official", PROTOCOL.final)]
     named += [Effect("classifier", "never averaged", "never", "official", PROTOCOL.final)]
     effects.write(cells, tmp_path / "table1.csv", tmp_path, expected=expected, protocols=protocols, effects=named)

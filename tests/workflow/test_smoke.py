@@ -69,8 +69,14 @@ def test_tables_figures_and_report_are_there(finished: Checkout) -> None:
     assert row.n_seeds.item() == 2
     assert row.ci95_low.item() < row["mean"].item() < row.ci95_high.item()
     assert row.paper.isna().all()  # a miniature is not put beside the paper's number
+    claims = pd.read_csv(results / "tables/headline.csv")
+    assert set(claims.claim) == {"gain", "speed"}
+    assert claims.paper_low.isna().all()
+    costs = pd.read_csv(results / "tables/costs.csv")
+    assert (costs.mb_up[costs.strategy == "standalone"] == 0).all()
+    assert (costs.mb_up[costs.strategy == "max_common"] > 0).all()
     assert (results / "report.html").stat().st_size > 100_000
-    for kind in ("convergence", "sharing", "class_mix", "effects"):
+    for kind in ("convergence", "costs", "sharing", "class_mix", "effects"):
         assert list((results / "figures").glob(f"{kind}*.png")), kind
 
 

@@ -10,6 +10,8 @@ rule report_page:
     input:
         tables=rules.tables.output,
         effects=rules.effects.output.csv if STUDY.effects else [],
+        headline=rules.headline.output.csv,
+        costs=rules.costs.output.csv,
         runs=f"{RESULTS}/runs.parquet",
         figures=[f"{stem}.{suffix}" for stem in figure_stems() for suffix in ("svg", "png")],
     output:

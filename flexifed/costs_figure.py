@@ -1,0 +1,99 @@
+"""The figure of a study's costs: accuracy against what a client has sent and received, a panel per block."""
+
+import textwrap
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+from flexifed import speed, tables
+from flexifed.figures import colours, save, styled
+from flexifed.titles import title
+from flexifed.typeset import block_title, blocks
+
+_QUIET = "#595959"
+_WIDTHS = {1: 6.4, 2: 9.2}
+"""Inches by columns of panels; one alone is wide enough for the legend."""
+_TARGET: Final = ":"
+"""Line style of the target."""
+
+
+@styled
+def draw(curves: pd.DataFrame, costs: pd.DataFrame) -> Figure:
+    """Mean over versions and seeds against megabytes per client; strategies that send nothing are a line at their end.
+
+    Args:
+        curves: as `speed.curves` gives it.
+        costs: as `costs.costs` gives it; it names the strategies, those that are missing too.
+
+    Returns:
+        A figure that says under its panels what the lines are. They have no bands: strategies that differ little in
+        bytes lie on each other, and `final_numbers` has the intervals of where they end.
+    """
+    parts = list(blocks(costs))
+    columns = min(2, len(parts))
+    rows = -(-len(parts) // columns)
+    figure = Figure(figsize=(_WIDTHS[columns], 1.1 + 2.9 * rows))
+    panels = figure.subplots(rows, columns, squeeze=False)
+    palette = colours(list(costs["strategy"].unique()))
+    means = curves[curves["version"] == tables.MEAN]
+    for panel, ((dataset, family, protocol), block) in zip(panels.flat, parts, strict=False):
+        same = (means[["dataset", "family", "protocol"]] == [dataset, family, protocol]).all(axis=1)
+        _panel(panel, means[same], block, palette)
+        panel.set_title(block_title(dataset, family, protocol))
+    for panel in list(panels.flat)[len(parts) :]:
+        panel.remove()
+    figure.supxlabel(
+        "sent and received since the start [MB per client, mean over clients]\n"
+        "line: mean over versions and seeds; dashed: no bytes at all, drawn at its final accuracy",
+        fontsize=8,
+    )
+    figure.supylabel("accuracy after aggregation [%]", fontsize=9)
+    silent = set(costs.loc[costs["mb_in_all"] == 0, "strategy"])
+    handles: list[Artist] = [
+        Line2D([], [], color=palette[name], linewidth=2, linestyle="--" if name in silent else "-", label=title(name))
+        for name in palette
+    ]
+    text = f"target: {100 * speed.FRACTION:.0f} % of {title(speed.YARDSTICK)}'s final number"
+    handles.append(Line2D([], [], color="black", linestyle=_TARGET, label=text))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns + 1, columnspacing=1.2, handlelength=1.9)
+    return figure
+
+
+def _panel(panel: Axes, means: pd.DataFrame, block: pd.DataFrame, palette: dict[str, str]) -> None:
+    """One block."""
+    absent = [title(name) for name in block.loc[block["n_seeds"] == 0, "strategy"]]
+    if len(absent) == len(block):
+        panel.set(xticks=[], yticks=[])
+        panel.text(
+            0.5, 0.5, "missing: no run of this block is there", transform=panel.transAxes, ha="center", color=_QUIET
+        )
+        return
+    panel.set_xscale("log")
+    for line in block.to_dict("records"):
+        colour, per_round = palette[line["strategy"]], line["mb_up"] + line["mb_down"]
+        if per_round == 0:
+            panel.axhline(line["accuracy"], color=colour, linestyle="--", linewidth=1.1)
+            continue
+        curve = means[means["strategy"] == line["strategy"]].groupby("round")["accuracy"].mean()
+        panel.plot(
+            per_round * curve.index, curve, color=colour, linewidth=1.1, marker="o", markevery=[-1], markersize=4
+        )
+    target = block["target"].mean()
+    panel.axhline(target, color="black", linestyle=_TARGET, linewidth=1)
+    if absent:
+        text = textwrap.fill(f"missing: {', '.join(absent)}", width=50)
+        panel.text(0.02, 0.02, text, transform=panel.transAxes, fontsize=7, color=_QUIET)
+    panel.grid(True)
+    panel.xaxis.set_major_locator(LogLocator(numticks=8))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda megabytes, _: f"{megabytes:,g}"))
+
+
+def write(cells: Path, costs_csv: Path, stem: Path) -> None:
+    """`draw` of `cells.parquet` and `costs.csv`, as PNG and SVG."""
+    save(draw(speed.curves(cells), tables.read(costs_csv)), stem)

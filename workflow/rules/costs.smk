@@ -1,0 +1,67 @@
+# Needs: the collected cells, and Table 1 for what may be set beside the paper.
+# Leaves: the paper's headline claims from our curves, what each line costs, and accuracy against bytes as a figure.
+# A stage of its own, because the rule for when a curve reaches a target is ours and may change without the tables.
+
+
+localrules:
+    headline,
+    costs,
+    costs_figure,
+
+
+rule headline:
+    input:
+        cells=f"{RESULTS}/cells.parquet",
+        table1=f"{TABLES}/table1.csv",
+    output:
+        csv=report(f"{TABLES}/headline.csv", caption="../report/headline.rst", category="Tables"),
+    log:
+        f"{RESULTS}/logs/headline.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/headline.tsv"
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        final=final_rules(),
+        code=code("flexifed.headline"),
+        reference=files.digest(PACKAGE / "reference/paper_headline.csv"),
+    script:
+        "../scripts/headline.py"
+
+
+rule costs:
+    input:
+        cells=f"{RESULTS}/cells.parquet",
+        runs=f"{RESULTS}/runs.parquet",
+        table1=f"{TABLES}/table1.csv",
+    output:
+        csv=report(f"{TABLES}/costs.csv", caption="../report/costs.rst", category="Tables"),
+    log:
+        f"{RESULTS}/logs/costs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/costs.tsv"
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        code=code("flexifed.costs"),
+    script:
+        "../scripts/costs.py"
+
+
+rule costs_figure:
+    input:
+        cells=f"{RESULTS}/cells.parquet",
+        costs=f"{TABLES}/costs.csv",
+    output:
+        png=report(f"{COSTS}.png", caption="../report/costs_figure.rst", category="Tables"),
+        svg=f"{COSTS}.svg",
+    log:
+        f"{RESULTS}/logs/figures/costs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/costs.tsv"
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        code=code("flexifed.costs_figure"),
+    script:
+        "../scripts/costs_figure.py"

@@ -1,0 +1,16 @@
+"""Write what each line costs: adapter between the rule and flexifed.costs."""
+
+from pathlib import Path
+
+from flexifed import config, costs, logs
+
+with logs.to(snakemake.log[0]):
+    study = config.parse(snakemake.config)
+    costs.write(
+        Path(snakemake.input.cells),
+        Path(snakemake.input.runs),
+        Path(snakemake.input.table1),
+        Path(snakemake.output.csv).parent,
+        expected=study.cells(),
+        protocols={name: study.protocol(name) for name in study.protocols},
+    )

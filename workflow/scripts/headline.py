@@ -1,0 +1,15 @@
+"""Write the paper's headline claims: adapter between the rule and flexifed.headline."""
+
+from pathlib import Path
+
+from flexifed import config, headline, logs
+
+with logs.to(snakemake.log[0]):
+    study = config.parse(snakemake.config)
+    headline.write(
+        Path(snakemake.input.cells),
+        Path(snakemake.input.table1),
+        Path(snakemake.output.csv).parent,
+        expected=study.cells(),
+        protocols={name: study.protocol(name) for name in study.protocols},
+    )
