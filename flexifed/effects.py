@@ -8,18 +8,23 @@ There is no mean over strategies. The strategies average different layers, so a 
 (the moment of the test cannot move Standalone), and a mean would be a number of the study's list of strategies.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from flexifed import effects_text, files, tables
 from flexifed.cell import Cell
 from flexifed.collect import CELL
-from flexifed.protocol import FinalNumber, Protocol
+from flexifed.protocol import FinalNumber, Protocol, from_dict
 from flexifed.titles import strategy_rank
+
+if TYPE_CHECKING:
+    from flexifed.config import Study
 
 OUTCOMES = {
     "holds": "raises",
@@ -29,6 +34,9 @@ OUTCOMES = {
     "missing": "not run",
 }
 """What `tables.verdict` on a difference above zero says of an effect."""
+
+FILE = "effects.json"
+"""Effects of a folder of reference results, beside its queue."""
 
 LINE = ["dataset", "family", "factor", "level", "protocol", "base", "combines", "strategy"]
 
@@ -49,6 +57,28 @@ class Effect:
     """The levels that a change of several factors combines; their effects have the same base."""
 
 
+def of_study(study: "Study") -> list[Effect]:
+    """The effects that a study names, with the rule for each."""
+    return [Effect(e.factor, e.level, e.protocol, e.base, study.final(e), tuple(e.combines)) for e in study.effects]
+
+
+def to_json(effects: Sequence[Effect]) -> str:
+    """The content of `FILE`."""
+    return json.dumps([asdict(effect) for effect in effects], indent=1) + "\n"
+
+
+def of_folder(folder: Path) -> list[Effect]:
+    """What `to_json` wrote into a folder of reference results; none where there is no such file.
+
+    Raises:
+        UserError: an entry is not an effect; its place is named.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return []
+    return [from_dict(Effect, values, f"{path}, {i}") for i, values in enumerate(files.read_json(path))]
+
+
 def by_seed(
     cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Protocol], effects: Sequence[Effect]
 ) -> pd.DataFrame:
@@ -58,13 +88,15 @@ def by_seed(
         cells: `cells.parquet`.
         expected: the study's cells, in study order.
         protocols: the study's protocols by name.
-        effects: what is compared.
+        effects: what is compared; those of protocols without an expected cell are left out.
 
     Returns:
         Columns `LINE`, seed, changed and unchanged (percent), effect and interaction (percentage points). `interaction`
         is the effect less the sum of the combined levels' effects of the same seed, NaN where nothing is combined. All
         four are NaN where a cell that they need is not there.
     """
+    trained = {cell.protocol for cell in expected}
+    effects = [effect for effect in effects if {effect.protocol, effect.base} <= trained]
     readings = [(e.protocol, e.final) for e in effects] + [(e.base, protocols[e.base].final) for e in effects]
     accuracy = _accuracies(cells, protocols, list(dict.fromkeys(readings)))
     there = set(expected)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from flexifed.titles import title
+from flexifed.titles import strategy_rank, title
 from flexifed.typeset import notes
 
 MARKS = {"raises": "▲ ", "lowers": "▼ "}
@@ -49,7 +49,11 @@ def number(line: pd.Series) -> str:
 
 def columns(block: pd.DataFrame) -> list[str]:
     """Column titles of `rows`."""
-    return ["factor", "level", *map(title, block["strategy"].unique()), "seeds"]
+    return ["factor", "level", *map(title, _strategies(block)), "seeds"]
+
+
+def _strategies(block: pd.DataFrame) -> list[str]:
+    return sorted(block["strategy"].unique(), key=strategy_rank)
 
 
 def rows(block: pd.DataFrame, quantity: str) -> list[list[str]]:
@@ -60,7 +64,7 @@ def rows(block: pd.DataFrame, quantity: str) -> list[list[str]]:
         quantity: `effect` or `interaction`.
     """
     found = []
-    strategies = block["strategy"].unique()
+    strategies = _strategies(block)
     for (factor, level), lines in block[block["quantity"] == quantity].groupby(["factor", "level"], sort=False):
         of = {line["strategy"]: number(line) for _, line in lines.iterrows()}
         low, high = lines["n_seeds"].min(), lines["n_seeds"].max()
@@ -164,16 +168,21 @@ def markdown(table: pd.DataFrame, table1: pd.DataFrame) -> str:
         table: as `effects.summaries` gives it.
         table1: Table 1 of the same study, for its notes.
     """
-    text = ["# Effects", "", LEGEND]
+    return f"# Effects\n\n{body(table, table1, depth=2)}\n"
+
+
+def body(table: pd.DataFrame, table1: pd.DataFrame, depth: int) -> str:
+    """`markdown` without its title, below headings of the given depth."""
+    text = [LEGEND]
     for heading, block in blocks(table):
-        text += ["", f"## {heading}", "", *(f"- {claim}" for claim in claims(block))]
+        text += ["", f"{'#' * depth} {heading}", "", *(f"- {claim}" for claim in claims(block))]
         text += ["", *_markdown_table(columns(block), rows(block, "effect"))]
         beyond = rows(block, "interaction")
         if beyond:
             text += ["", "Effects of pairs less the sum of the effects they combine:"]
             text += ["", *_markdown_table(columns(block), beyond)]
         text += [line for note in caveats(block, table1) for line in ("", f"Note: {note}.")]
-    return "\n".join(text) + "\n"
+    return "\n".join(text)
 
 
 def _markdown_table(titles: list[str], lines: list[list[str]]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from flexifed import config, queue, referencetext, tables, titles
+from flexifed import config, effects, effects_text, queue, referencetext, tables, titles
 from flexifed.bench import summary
 from flexifed.config import Study
 from flexifed.files import complete
@@ -20,8 +20,12 @@ from flexifed.protocol import Protocol
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "config"
 REFERENCE = ROOT / "results/reference"
-QUEUES = ("full-width", "local-cpu")
-"""Studies of `config/` whose cells are queued in `results/reference/`."""
+QUEUES = {
+    "full-width": ["full-width.yaml"],
+    "local-cpu": ["local-cpu.yaml"],
+    "disagreement-few": ["studies/disagreement.yaml", "overlays/small.yaml", "overlays/disagreement-few.yaml"],
+}
+"""Studies whose cells are queued in `results/reference/`, with their files in `config/`."""
 
 
 # The configuration
@@ -69,12 +73,14 @@ def config_keys() -> str:
 
 
 def queues() -> dict[Path, str]:
-    """The cells of each queued study, resolved, in its order, which is their order of worth."""
-    studies = {name: config.read(CONFIG / f"{name}.yaml") for name in QUEUES}
-    return {
-        REFERENCE / name / queue.FILE: queue.text([study.run(cell) for cell in study.cells()])
-        for name, study in studies.items()
-    }
+    """The cells of each queued study, resolved, in its order, which is their order of worth; and its effects."""
+    found = {}
+    for name, paths in QUEUES.items():
+        study, folder = config.read(*(CONFIG / path for path in paths)), REFERENCE / name
+        found[folder / queue.FILE] = queue.text([study.run(cell) for cell in study.cells()])
+        if study.effects:
+            found[folder / effects.FILE] = effects.to_json(effects.of_study(study))
+    return found
 
 
 # The numbers of the README
@@ -110,6 +116,15 @@ def reference_table(study: str) -> str:
         text = f"{row['mean']:.1f}" + (f" ± {half:.1f}" if half == half else "")
         cells.setdefault((row["dataset"], row["family"]), {})[row["strategy"]] = text
     return _by_strategy(cells)
+
+
+# The numbers of docs/disagreement.md
+
+
+def effects_tables(study: str) -> str:
+    """What the effects of a reference study say, and their tables."""
+    folder = REFERENCE / study / "tables"
+    return effects_text.body(effects.read(folder / "effects.csv"), tables.read(folder / "table1.csv"), depth=3)
 
 
 # The numbers of docs/speed.md
@@ -173,6 +188,7 @@ def contents() -> dict[Path, str]:
             "local-cpu": lambda: reference_table("local-cpu"),
             "bench": lambda: summary.markdown(REFERENCE / "bench-cpu", ("rounds", "aggregation")),
         },
+        ROOT / "docs/disagreement.md": {"effects": lambda: effects_tables("disagreement-few")},
         ROOT / "docs/speed.md": {
             "bench-cpu": lambda: summary.markdown(REFERENCE / "bench-cpu"),
             "precision": precision_table,

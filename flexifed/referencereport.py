@@ -2,7 +2,19 @@
 
 from pathlib import Path
 
-from flexifed import collect, costs, costs_figure, figures, headline, layout, queue, report, tables
+from flexifed import (
+    collect,
+    costs,
+    costs_figure,
+    effects,
+    effects_figure,
+    figures,
+    headline,
+    layout,
+    queue,
+    report,
+    tables,
+)
 from flexifed.errors import UserError
 from flexifed.single import Run
 
@@ -29,24 +41,31 @@ def render(folder: Path) -> Path:
     if not cells:
         raise UserError(f"{folder}: no cell of its queue is there yet; run some first (docs/reference.md).")
     out = layout.study_folder(runs[0].study) / "reference"
-    expected = [run.job.cell for run in runs]
     curves, records = out / "cells.parquet", out / "runs.parquet"
     collect.collect(cells, curves, records)
-    protocols = {run.job.cell.protocol: run.job.protocol for run in runs}
-    written, table1 = folder / "tables", folder / "tables/table1.csv"
-    tables.write(curves, records, written, expected=expected, protocols=protocols)
-    headline.write(curves, table1, written, expected=expected, protocols=protocols)
-    costs.write(curves, records, table1, written, expected=expected, protocols=protocols)
+    _write_tables(folder, runs, curves, records)
     page = out / "report.html"
     sources = report.Sources(
         runs[0].study,
-        tables_folder=written,
+        tables_folder=folder / "tables",
         runs_file=records,
         figures=[*_figures(folder, runs, curves)],
-        expected=expected,
+        expected=[run.job.cell for run in runs],
+        has_effects=bool(effects.of_folder(folder)),
     )
     report.render(sources, page)
     return page
+
+
+def _write_tables(folder: Path, runs: tuple[Run, ...], curves: Path, records: Path) -> None:
+    written, table1, named = folder / "tables", folder / "tables/table1.csv", effects.of_folder(folder)
+    expected = [run.job.cell for run in runs]
+    protocols = {run.job.cell.protocol: run.job.protocol for run in runs}
+    tables.write(curves, records, written, expected=expected, protocols=protocols)
+    headline.write(curves, table1, written, expected=expected, protocols=protocols)
+    costs.write(curves, records, table1, written, expected=expected, protocols=protocols)
+    if named:
+        effects.write(curves, table1, written, expected=expected, protocols=protocols, effects=named)
 
 
 def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
@@ -54,6 +73,9 @@ def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
     table1, stems = folder / "tables/table1.csv", [folder / "figures/final_numbers", folder / "figures/costs"]
     figures.write_final_numbers(table1, stems[0])
     costs_figure.write(curves, folder / "tables/costs.csv", stems[1])
+    if effects.of_folder(folder):
+        stems.append(folder / "figures/effects")
+        effects_figure.write(folder / "tables/effects.csv", stems[-1])
     there = [run.job.cell for run in runs if finished(folder, (run,))]
     for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/convergence.{dataset}.{family}.{protocol}")

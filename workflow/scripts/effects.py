@@ -12,8 +12,5 @@ with logs.to(snakemake.log[0]):
         Path(snakemake.output.csv).parent,
         expected=study.cells(),
         protocols={name: study.protocol(name) for name in study.protocols},
-        effects=[
-            effects.Effect(e.factor, e.level, e.protocol, e.base, study.final(e), tuple(e.combines))
-            for e in study.effects
-        ],
+        effects=effects.of_study(study),
     )
