@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flexifed import collect, figures, layout, queue, report, tables
+from flexifed import collect, figures, layout, overview, queue, report, tables
 from flexifed.errors import UserError
 from flexifed.single import Run
 
@@ -50,6 +50,9 @@ def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
     """Draw every figure that needs no data set, of what is there; returns the PNG files."""
     table1, stems = folder / "tables/table1.csv", [folder / "figures/final_numbers"]
     figures.write_final_numbers(table1, stems[0])
+    if layout.has_overview(run.job.cell for run in runs):
+        stems.append(folder / "figures/overview")
+        overview.write(curves, table1, stems[-1])
     there = [run.job.cell for run in runs if finished(folder, (run,))]
     for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/convergence.{dataset}.{family}.{protocol}")

@@ -9,7 +9,18 @@ from pathlib import Path
 import jinja2
 
 from flexifed import files
-from flexifed.report import answer, classifier, effects, missing, moments, pictures, provenance, published, table1
+from flexifed.report import (
+    answer,
+    classifier,
+    effects,
+    missing,
+    moments,
+    pictures,
+    provenance,
+    published,
+    sweep,
+    table1,
+)
 from flexifed.report.parts import Section, Sources
 
 __all__ = ["Sources", "render"]
@@ -18,7 +29,9 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 
 SECTIONS: tuple[Callable[[Sources], Section], ...] = (
     effects.section,
+    sweep.section,
     answer.section,
+    pictures.overview,
     missing.section,
     table1.section,
     moments.section,

@@ -10,6 +10,7 @@ rule report_page:
     input:
         tables=rules.tables.output,
         effects=rules.effects.output.csv if STUDY.effects else [],
+        sweep=rules.sweep.output if STUDY.sweep else [],
         runs=f"{RESULTS}/runs.parquet",
         figures=[f"{stem}.{suffix}" for stem in figure_stems() for suffix in ("svg", "png")],
     output:
