@@ -94,6 +94,15 @@ class Effect(Closed):
     """For a change of several factors: the levels it combines, whose effects would add up if they did not interact."""
 
 
+class Sweep(Closed):
+    """A quantity whose value is all that the named protocols differ in: final accuracy against it."""
+
+    over: str = Field(min_length=1)
+    """The quantity, e.g. `number of clients K`."""
+    levels: dict[Name, int | float] = Field(min_length=2)
+    """Its value by protocol; each value once."""
+
+
 class Study(Closed):
     """A whole study: the grid of cells, and the settings they are resolved from."""
 
@@ -115,6 +124,8 @@ class Study(Closed):
     """Overrides of every protocol, which win over its own: how an overlay narrows a study, e.g. `{rounds: 8}`."""
     effects: list[Effect] = []
     """Comparisons between protocols, one factor at a time."""
+    sweep: Sweep | None = None
+    """Protocols along a quantity, e.g. the number of clients, of which the paper says that more is better."""
     stand_ins: dict[str, str] = {}
     """Data sets used in place of others in every block, e.g. `{cinic10: cifar10}` where there is no CINIC-10."""
     datasets: dict[str, DatasetSettings] = {}
@@ -338,6 +349,21 @@ def _check_effects(study: Study) -> None:
             _check_final(study.final(effect))
 
 
+def _check_sweep(study: Study) -> None:
+    if study.sweep is None:
+        return
+    values = list(study.sweep.levels.values())
+    used = {cell.protocol for cell in study.cells()}
+    with _at("sweep.levels"):
+        for protocol, value in study.sweep.levels.items():
+            if protocol not in study.protocols:
+                raise registry.unknown("protocol", protocol, study.protocols)
+            if protocol not in used:
+                raise UserError(f"{protocol}: no block of the study has this protocol.")
+            if values.count(value) > 1:
+                raise UserError(f"{protocol}: {value} is the value of several protocols; each has one of its own.")
+
+
 def _check_engine(study: Study) -> None:
     names = registry.names("engine")
     if study.engine not in (AUTO, *names):
@@ -378,6 +404,7 @@ def parse(values: Mapping[str, Any]) -> Study:
         with _at(f"protocols.{name}"):
             _check_protocol(protocol, family)
     _check_effects(study)
+    _check_sweep(study)
     return study
 
 

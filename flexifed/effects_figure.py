@@ -11,12 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flexifed import effects, effects_text
-from flexifed.figures import colours, save, styled
+from flexifed import effects
+from flexifed.figures import MARKERS, QUIET, colours, save, styled
 from flexifed.titles import strategy_rank, title
-
-MARKERS = {"standalone": "o", "clustered_fl": "s", "basic_common": "^", "clustered_common": "D", "max_common": "v"}
-"""A shape per strategy beside its colour, for print without colour; others are crosses."""
+from flexifed.typeset import by_family
 
 _ROW = 0.42
 """Inches for a level."""
@@ -25,7 +23,6 @@ _HEADING = 0.65
 _SPREAD = 0.74
 """Part of a level's height that its strategies take."""
 _BAND = "#F5F5F5"
-_QUIET = "#595959"
 _RESOLVED = ("raises", "lowers")
 _TICK: dict[str, Any] = {"marker": "|", "markersize": 8, "markeredgewidth": 2, "linestyle": "none"}
 
@@ -40,7 +37,7 @@ def draw(table: pd.DataFrame) -> Figure:
     Args:
         table: as `effects.summaries` gives it.
     """
-    panels = list(effects_text.blocks(table))
+    panels = list(by_family(table))
     strategies = sorted(table["strategy"].unique(), key=strategy_rank)
     heights = [_ROW * max(_places(block)[0].values()) + 0.6 for _, block in panels]
     figure = Figure(figsize=(9.2, sum(heights) + 0.9))
@@ -51,7 +48,7 @@ def draw(table: pd.DataFrame) -> Figure:
     figure.supxlabel(f"change of the final number [percentage points]\n{_bar_text(table)}", fontsize=8)
     handles: list[Artist] = [Line2D([], [], **_marker(name, strategies), label=title(name)) for name in strategies]
     if (table["quantity"] == "interaction").any():
-        handles.append(Line2D([], [], **_TICK, color=_QUIET, label="sum of the parts"))
+        handles.append(Line2D([], [], **_TICK, color=QUIET, label="sum of the parts"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.2, handlelength=1)
     return figure
 
@@ -145,7 +142,7 @@ def _absent(panel: Axes, lines: pd.DataFrame, y: float) -> None:
         return
     names = "" if len(absent) == len(lines) else ": " + ", ".join(map(title, absent["strategy"]))
     across = panel.get_yaxis_transform()
-    panel.text(0.99, y, f"not run{names}", transform=across, va="center", ha="right", fontsize=7, color=_QUIET)
+    panel.text(0.99, y, f"not run{names}", transform=across, va="center", ha="right", fontsize=7, color=QUIET)
 
 
 def write(effects_csv: Path, stem: Path) -> None:

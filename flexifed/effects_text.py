@@ -1,11 +1,9 @@
 """The effects of a study in words: claims first, then a table with a column per strategy."""
 
-from collections.abc import Iterator
-
 import pandas as pd
 
 from flexifed.titles import strategy_rank, title
-from flexifed.typeset import notes
+from flexifed.typeset import by_family, notes
 
 MARKS = {"raises": "▲ ", "lowers": "▼ "}
 """Before a number whose interval leaves zero out; read without colour."""
@@ -15,12 +13,6 @@ LEGEND = (
     "± half-width of the 95 % Student t interval. ▲ and ▼: the interval leaves zero out. One seed has no interval. The "
     "intervals are not adjusted for their number."
 )
-
-
-def blocks(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each data set and family with its lines of `effects.summaries`: title and lines, in the table's order."""
-    for (dataset, family), block in table.groupby(["dataset", "family"], sort=False):
-        yield f"{title(str(dataset))}, {title(str(family))}", block
 
 
 def caveats(block: pd.DataFrame, table1: pd.DataFrame) -> list[str]:
@@ -174,7 +166,7 @@ def markdown(table: pd.DataFrame, table1: pd.DataFrame) -> str:
 def body(table: pd.DataFrame, table1: pd.DataFrame, depth: int) -> str:
     """`markdown` without its title, below headings of the given depth."""
     text = [LEGEND]
-    for heading, block in blocks(table):
+    for heading, block in by_family(table):
         text += ["", f"{'#' * depth} {heading}", "", *(f"- {claim}" for claim in claims(block))]
         text += ["", *_markdown_table(columns(block), rows(block, "effect"))]
         beyond = rows(block, "interaction")

@@ -1,6 +1,6 @@
 """Figures: pure functions from tables and plans to matplotlib figures, saved with the same bytes each time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -38,7 +38,10 @@ STRATEGY_COLOURS = {
 SPARE_COLOURS = ("#0072B2", "#CC79A7", "#000000", "#F0E442")
 """The rest of the set, for strategies that are not in the paper."""
 
-_QUIET = "#595959"
+MARKERS = {"standalone": "o", "clustered_fl": "s", "basic_common": "^", "clustered_common": "D", "max_common": "v"}
+"""A shape per strategy beside its colour, for print without colour; others are crosses."""
+QUIET = "#595959"
+"""Colour of what is said beside the data, e.g. that something is missing."""
 PERSONAL = "#E3E3E3"
 """Colour of a layer that a client averages with nobody."""
 
@@ -88,6 +91,32 @@ def colours(strategies: Sequence[str]) -> dict[str, str]:
     return {name: (STRATEGY_COLOURS | spare)[name] for name in strategies}
 
 
+def grid(n: int, *, height: float, margin: float, shared: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure of `n` panels in two columns.
+
+    Args:
+        n: panels, at least one.
+        height: of a row, in inches.
+        margin: height of what is above and below the panels, in inches.
+        shared: whether all panels have the same axes.
+    """
+    columns = min(2, n)
+    rows = -(-n // columns)
+    figure = Figure(figsize=(4.6 * columns, margin + height * rows))
+    panels = list(figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False).flat)
+    for panel in panels[n:]:
+        panel.remove()
+    return figure, panels[:n]
+
+
+def strategy_legend(figure: Figure, palette: Mapping[str, str], there: Container[str], *more: Artist) -> None:
+    """A line for each strategy above the panels, `(missing)` behind those that are not there; then `more`."""
+    labels = {name: title(name) + ("" if name in there else " (missing)") for name in palette}
+    handles: list[Artist] = [Line2D([], [], color=palette[name], label=labels[name], linewidth=2) for name in palette]
+    handles += more
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.2, handlelength=1.4)
+
+
 # Convergence
 
 
@@ -110,49 +139,56 @@ def convergence(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
     palette = colours([str(strategy) for strategy in table["strategy"].unique()])
     line = ["strategy", "version", "round", "seed"]
     per_seed = 100 * curves.groupby(line, observed=True)["value"].mean().unstack("seed")
-    n_seeds = int(curves.groupby("strategy", observed=True)["seed"].nunique().min()) if len(curves) else 0
-    columns = min(2, len(versions))
-    rows = -(-len(versions) // columns)
-    figure = Figure(figsize=(4.6 * columns, 0.9 + 2.9 * rows))
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for panel, version in zip(panels.flat, versions, strict=False):
+    n_seeds = least_seeds(curves)
+    figure, panels = grid(len(versions), height=2.9, margin=0.9, shared=True)
+    for panel, version in zip(panels, versions, strict=True):
         for _, entry in table[table["version"] == version].iterrows():
             colour = palette[entry["strategy"]]
             if entry["n_seeds"] > 0:
-                _curve(panel, per_seed.loc[(entry["strategy"], version)], colour, n_seeds)
+                curve(panel, per_seed.loc[(entry["strategy"], version)], colour, n_seeds)
             if not np.isnan(entry["paper"]):
                 margin = panel.get_yaxis_transform()
                 panel.plot(1.025, entry["paper"], **_HOLLOW, marker="<", color=colour, clip_on=False, transform=margin)
         panel.set_title(version_title(family, version))
-        panel.grid(True)
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-        panel.tick_params(labelbottom=True)
-    low, high = panels.flat[0].get_ylim()
-    panels.flat[0].set_ylim(max(low, 0), min(high, 100))  # an interval may leave the scale, the axis does not
-    for panel in list(panels.flat)[len(versions) :]:
-        panel.remove()
+        rounds_axis(panel)
+    within_percent(panels[0])
     figure.supxlabel(f"communication round\n{band_text(n_seeds)}", fontsize=8)
     figure.supylabel("accuracy [%]", fontsize=9)
     there = set(table.loc[table["n_seeds"] > 0, "strategy"])
-    labels = {name: title(name) + ("" if name in there else " (missing)") for name in palette}
-    handles: list[Artist] = [Line2D([], [], color=palette[name], label=labels[name], linewidth=2) for name in palette]
-    if table["paper"].notna().any():
-        handles.append(Line2D([], [], **_HOLLOW, marker="<", color="black", label="paper's Table 1"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.2, handlelength=1.4)
+    published = [Line2D([], [], **_HOLLOW, marker="<", color="black", label="paper's Table 1")]
+    strategy_legend(figure, palette, there, *(published if table["paper"].notna().any() else []))
     return figure
 
 
-def band_text(n_seeds: int) -> str:
-    """What lines and bands of `convergence` are, for the number of seeds that every strategy there has at least."""
+def least_seeds(curves: pd.DataFrame) -> int:
+    """How many seeds every strategy of these curves has at least; 0 without curves."""
+    return int(curves.groupby("strategy", observed=True)["seed"].nunique().min()) if len(curves) else 0
+
+
+def rounds_axis(panel: Axes) -> None:
+    """Whole rounds along a panel with a grid."""
+    panel.grid(True)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.tick_params(labelbottom=True)
+
+
+def within_percent(panel: Axes) -> None:
+    """Cut a panel of percentages at 0 and 100: an interval may leave the scale, the axis does not."""
+    low, high = panel.get_ylim()
+    panel.set_ylim(max(low, 0), min(high, 100))
+
+
+def band_text(n_seeds: int, of: str = "the clients of the version") -> str:
+    """What a line (a mean over `of` and the seeds) and its band are, for the seeds that every strategy has at least."""
     if n_seeds == 0:
         return "missing: no run of this block is there"
     if n_seeds == 1:
-        return "line: mean over the clients of the version, one seed"
+        return f"line: mean over {of}, one seed"
     band = "range of the two seeds" if n_seeds == 2 else "95 % Student t interval over the seeds"
-    return f"line: mean over the clients of the version and {n_seeds} seeds; band: {band}"
+    return f"line: mean over {of} and {n_seeds} seeds; band: {band}"
 
 
-def _curve(panel: Axes, per_seed: pd.DataFrame, colour: str, n_seeds: int) -> None:
+def curve(panel: Axes, per_seed: pd.DataFrame, colour: str, n_seeds: int) -> None:
     """A line (mean over the columns, which are seeds) and its band, if there are seeds for one."""
     rounds, values = per_seed.index.to_numpy(), per_seed.to_numpy()
     mean = np.nanmean(values, axis=1)
@@ -182,16 +218,11 @@ def final_numbers(table: pd.DataFrame) -> Figure:
     """
     parts = list(blocks(table[table["version"] == MEAN]))
     palette = colours(list(table["strategy"].unique()))
-    columns = min(2, len(parts))
-    rows = -(-len(parts) // columns)
     tallest = max(len(block) for _, block in parts)
-    figure = Figure(figsize=(4.6 * columns, 0.7 + rows * (0.75 + 0.24 * tallest)))
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for panel, (key, block) in zip(panels.flat, parts, strict=False):
+    figure, panels = grid(len(parts), height=0.75 + 0.24 * tallest, margin=0.7)
+    for panel, (key, block) in zip(panels, parts, strict=True):
         _dots(panel, block, palette)
         panel.set_title(block_title(*key))
-    for panel in list(panels.flat)[len(parts) :]:
-        panel.remove()
     figure.supxlabel("accuracy [%], mean over versions", fontsize=9)
     handles: list[Artist] = [Line2D([], [], color="black", marker="o", label="ours, mean and 95 % interval over seeds")]
     if table["paper"].notna().any():
@@ -205,7 +236,7 @@ def _dots(panel: Axes, block: pd.DataFrame, palette: Mapping[str, str]) -> None:
     for y, (_, line) in enumerate(block.iterrows()):
         colour = palette[line["strategy"]]
         if line["n_seeds"] == 0:
-            panel.text(0.02, y, "missing", transform=panel.get_yaxis_transform(), va="center", color=_QUIET)
+            panel.text(0.02, y, "missing", transform=panel.get_yaxis_transform(), va="center", color=QUIET)
         if not np.isnan(line["paper"]):
             panel.plot(line["paper"], y, **_AROUND, color=colour)
         panel.plot(line["mean"], y, marker="o", markersize=4.5, color=colour, linestyle="none")

@@ -1,6 +1,9 @@
 """Where everything lands below `results/{study}/`: patterns for the workflow's wildcards and the command line."""
 
+from collections.abc import Iterable
 from pathlib import Path
+
+from flexifed.cell import Cell
 
 RESULTS = "results"
 
@@ -16,6 +19,15 @@ CELL = "cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}"
 """`history.parquet` and `run.json` of one training run."""
 
 
+OVERVIEW_PANELS = 8
+"""Panels of an overview at most; more are too small to compare, or too many for a page."""
+
+
 def study_folder(study: str) -> Path:
     """Folder of a study's results, relative to the working directory."""
     return Path(RESULTS) / study
+
+
+def has_overview(cells: Iterable[Cell]) -> bool:
+    """Whether a study's convergence is drawn in one figure as well: where its blocks are not too many panels."""
+    return len({(cell.dataset, cell.family, cell.protocol) for cell in cells}) <= OVERVIEW_PANELS

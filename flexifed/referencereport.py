@@ -11,6 +11,7 @@ from flexifed import (
     figures,
     headline,
     layout,
+    overview,
     queue,
     report,
     tables,
@@ -76,6 +77,9 @@ def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
     if effects.of_folder(folder):
         stems.append(folder / "figures/effects")
         effects_figure.write(folder / "tables/effects.csv", stems[-1])
+    if layout.has_overview(run.job.cell for run in runs):
+        stems.append(folder / "figures/overview")
+        overview.write(curves, table1, stems[-1])
     there = [run.job.cell for run in runs if finished(folder, (run,))]
     for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/convergence.{dataset}.{family}.{protocol}")

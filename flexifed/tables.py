@@ -7,9 +7,10 @@ the version's clients. Seeds are the repetitions: mean, standard deviation and S
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,13 +30,17 @@ MEAN = "mean"
 METRICS = {"eval": "accuracy", "train": "accuracy_train_mode"}
 
 CLAIMS = (
+    ("max_common", "clustered_fl"),
     ("max_common", "clustered_common"),
     ("clustered_common", "clustered_fl"),
     ("clustered_common", "basic_common"),
     ("basic_common", "standalone"),
     ("clustered_fl", "standalone"),
 )
-"""Higher and lower strategy of each comparison that the paper's Table 1 makes in every block."""
+"""Higher and lower strategy of each comparison that the paper's Table 1 makes in every block.
+
+The first is the paper's headline, and what it claims of non-IID data (appendix A.4).
+"""
 
 
 class Row(NamedTuple):
@@ -143,14 +148,14 @@ def summarise(values: "pd.Series[float]") -> Summary:
     return Summary(n, mean, std, mean - half, mean + half)
 
 
-def _by_line(numbers: pd.DataFrame) -> dict[tuple[str, ...], "pd.Series[float]"]:
+def seeds_by_line(numbers: pd.DataFrame) -> dict[tuple[str, ...], "pd.Series[float]"]:
     """Accuracies (percent) indexed by seed, by (dataset, family, strategy, protocol, version)."""
     line = ["dataset", "family", "strategy", "protocol", "version"]
     groups = numbers.groupby(line, observed=True, sort=False)
     return {tuple(map(str, key)): group.set_index("seed")["accuracy"] for key, group in groups}
 
 
-def _of_seeds(by_line: Mapping[tuple[str, ...], "pd.Series[float]"], row: Row, version: str) -> "pd.Series[float]":
+def of_seeds(by_line: Mapping[tuple[str, ...], "pd.Series[float]"], row: Row, version: str) -> "pd.Series[float]":
     """The row's accuracies, of those of its expected seeds that are there."""
     found = by_line.get((*row[:4], version), pd.Series(dtype=float))
     return found[[seed for seed in row.seeds if seed in found.index]]
@@ -258,7 +263,7 @@ def table1(
     says what does, and what else differs. A line without a single cell has `n_seeds` 0, no number, and the note
     "missing".
     """
-    by_line = _by_line(numbers)
+    by_line = seeds_by_line(numbers)
     table = []
     for row in rows(expected):
         protocol = protocols[row.protocol]
@@ -269,7 +274,7 @@ def table1(
         paper = {} if against else _paper(protocol.versions)
         note = "; ".join(against + (remarks(line, row, protocol) if len(line) else []))
         for version in (*protocol.versions, MEAN):
-            summary = summarise(_of_seeds(by_line, row, version))
+            summary = summarise(of_seeds(by_line, row, version))
             published = paper.get((*row[:3], version), math.nan)
             table.append(
                 {**row._asdict(), "version": version, **vars(summary)}
@@ -285,13 +290,13 @@ def phases(cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Protoc
     script. `difference` is aggregated minus local, its interval over the seeds' differences.
     """
     measured = {
-        "aggregated": _by_line(final_numbers(cells, protocols, phase="aggregated", mode="eval")),
-        "local": _by_line(final_numbers(cells, protocols, phase="local", mode="eval")),
-        "train_mode": _by_line(final_numbers(cells, protocols, phase="aggregated", mode="train")),
+        "aggregated": seeds_by_line(final_numbers(cells, protocols, phase="aggregated", mode="eval")),
+        "local": seeds_by_line(final_numbers(cells, protocols, phase="local", mode="eval")),
+        "train_mode": seeds_by_line(final_numbers(cells, protocols, phase="aggregated", mode="train")),
     }
     table = []
     for row in rows(expected):
-        values = {name: _of_seeds(by_line, row, MEAN) for name, by_line in measured.items()}
+        values = {name: of_seeds(by_line, row, MEAN) for name, by_line in measured.items()}
         gain = summarise(values["aggregated"] - values["local"])
         table.append(
             {**row._asdict(), "n_seeds": gain.n_seeds}
@@ -332,7 +337,7 @@ def comparisons(numbers: pd.DataFrame, expected: Sequence[Cell]) -> pd.DataFrame
     Cells of one seed share partition and initial weights, so the paired difference is sharper than two intervals side
     by side. One seed resolves nothing. The intervals are not adjusted for the number of comparisons.
     """
-    by_line = _by_line(numbers)
+    by_line = seeds_by_line(numbers)
     lines = {row[:4]: row for row in rows(expected)}
     table = []
     for dataset, family, protocol in dict.fromkeys((row.dataset, row.family, row.protocol) for row in lines.values()):
@@ -341,7 +346,7 @@ def comparisons(numbers: pd.DataFrame, expected: Sequence[Cell]) -> pd.DataFrame
             below = lines.get((dataset, family, lower, protocol))
             if above is None or below is None:
                 continue
-            gain = (_of_seeds(by_line, above, MEAN) - _of_seeds(by_line, below, MEAN)).dropna()
+            gain = (of_seeds(by_line, above, MEAN) - of_seeds(by_line, below, MEAN)).dropna()
             summary = summarise(gain)
             values = (dataset, family, protocol, higher, lower, summary.n_seeds, summary.mean)
             table.append((*values, summary.ci95_low, summary.ci95_high, verdict(summary)))
@@ -356,7 +361,7 @@ def table3(
 
     Means over versions. The paper has two columns: averaged across versions (`all`), and not.
     """
-    by_line = _by_line(numbers)
+    by_line = seeds_by_line(numbers)
     reference = pd.read_csv(REFERENCE / "paper_table3.csv").set_index(["dataset", "family"])
     table = []
     for row in rows(expected):
@@ -366,7 +371,7 @@ def table3(
         against = obstacles(line, protocol) if len(line) else ["missing"]
         column = "with_fc_percent" if protocol.classifier == "all" else "without_fc_percent"
         comparable = not against and (row.dataset, row.family) in reference.index
-        summary = summarise(_of_seeds(by_line, row, MEAN))
+        summary = summarise(of_seeds(by_line, row, MEAN))
         table.append(
             {"dataset": row.dataset, "family": row.family, "protocol": row.protocol, "classifier": protocol.classifier}
             | vars(summary)
@@ -374,6 +379,38 @@ def table3(
             | {"note": "; ".join(against)}
         )
     columns = "dataset family protocol classifier n_seeds mean std ci95_low ci95_high paper note"
+    return pd.DataFrame(table, columns=columns.split())
+
+
+def table3_differences(
+    third: pd.DataFrame, numbers: pd.DataFrame, expected: Sequence[Cell], protocols: Mapping[str, Protocol]
+) -> pd.DataFrame:
+    """What it gives Max-Common not to average the classifier across versions, from differences within a seed.
+
+    A row for each protocol that averages the classifier within a version or never, less the one that averages it across
+    versions and is otherwise the same. `verdict` is on the claim of the paper's Table 3 that the difference is above
+    zero; `paper` is its difference, where both lines of `third` are comparable.
+
+    Args:
+        third: as `table3` gives it.
+        numbers: as `final_numbers` gives them.
+        expected: the study's cells.
+        protocols: the study's protocols by name.
+    """
+    by_line = seeds_by_line(numbers)
+    published = third.set_index(["dataset", "family", "protocol"])["paper"]
+    lines = [row for row in rows(expected) if row.strategy == "max_common"]
+    table = []
+    for kept, across in permutations(lines, 2):
+        protocol, shared = protocols[kept.protocol], protocols[across.protocol]
+        unlike = protocol.classifier == "all" or replace(protocol, classifier="all") != shared
+        if kept[:2] != across[:2] or unlike:
+            continue
+        summary = summarise((of_seeds(by_line, kept, MEAN) - of_seeds(by_line, across, MEAN)).dropna())
+        values = (*kept[:2], kept.protocol, across.protocol, protocol.classifier, summary.n_seeds, summary.mean)
+        paper = published[(*kept[:2], kept.protocol)] - published[(*kept[:2], across.protocol)]
+        table.append((*values, summary.ci95_low, summary.ci95_high, verdict(summary), paper))
+    columns = "dataset family protocol across classifier n_seeds difference ci95_low ci95_high verdict paper"
     return pd.DataFrame(table, columns=columns.split())
 
 
@@ -400,7 +437,8 @@ def write(
     Args:
         cells: `cells.parquet`.
         runs: `runs.parquet`.
-        folder: where `table1.{csv,md,tex}`, `table3.csv`, `phases.csv`, `comparisons.csv` and `published.csv` go.
+        folder: where `table1.{csv,md,tex}`, `table3.csv`, `table3_differences.csv`, `phases.csv`, `comparisons.csv` and
+            `published.csv` go.
         expected: the study's cells, in study order; those that are not there are shown as missing.
         protocols: the study's protocols by name; their `final` is read from here, not from the runs.
     """
@@ -408,9 +446,11 @@ def write(
     numbers = final_numbers(cells, protocols)
     run_table = read_runs(runs)
     first = table1(numbers, run_table, expected, protocols)
+    third = table3(numbers, run_table, expected, protocols)
     tables = {
         "table1": first,
-        "table3": table3(numbers, run_table, expected, protocols),
+        "table3": third,
+        "table3_differences": table3_differences(third, numbers, expected, protocols),
         "phases": phases(cells, expected, protocols),
         "comparisons": comparisons(numbers, expected),
         "published": published(expected),

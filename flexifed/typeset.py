@@ -35,6 +35,12 @@ def blocks(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.DataF
         yield (str(key[0]), str(key[1]), str(key[2])), block
 
 
+def by_family(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each data set and family with its lines, in the table's order: `CIFAR-10, VGG` and the lines of all protocols."""
+    for (dataset, family), block in table.groupby(["dataset", "family"], sort=False):
+        yield f"{title(str(dataset))}, {title(str(family))}", block
+
+
 def block_rows(block: pd.DataFrame) -> list[list[str]]:
     """A block as text: a row per strategy, a column per version and their mean; then the paper's, where comparable."""
     rows = []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, ScalarFormatter
 
 from flexifed import files
 from flexifed.figures import save, styled
@@ -16,7 +16,7 @@ from flexifed.titles import title
 PLAIN_COLOUR = "#595959"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
 """Okabe and Ito's colour-blind safe set; the baseline is dark grey."""
-NAMES = ("rounds", "aggregation", "cells", "scaling", "dryrun")
+NAMES = ("rounds", "aggregation", "clustering", "cells", "scaling", "dryrun")
 
 
 def write(folder: Path) -> None:
@@ -39,6 +39,8 @@ def draw(tables: Mapping[str, pd.DataFrame], machine: str) -> Figure:
     below: list[Callable[[Axes], None]] = []
     if "aggregation" in tables:
         below.append(partial(_aggregation, table=tables["aggregation"]))
+    if "clustering" in tables:
+        below.append(partial(_clustering, table=tables["clustering"]))
     if "cells" in tables:
         below.append(partial(_cells, table=tables["cells"]))
     if "scaling" in tables:
@@ -97,6 +99,20 @@ def _aggregation(panel: Axes, table: pd.DataFrame) -> None:
     panel.set_ylabel("seconds")
     panel.legend(fontsize=7)
     panel.set_title("one aggregation")
+
+
+def _clustering(panel: Axes, table: pd.DataFrame) -> None:
+    """Comparisons, which no other load of the machine changes."""
+    palette = _colours(table["candidate"])
+    for candidate, rows in table.groupby("candidate", sort=False):
+        colour = palette[str(candidate)]
+        panel.plot(rows["clients"], rows["comparisons"], marker="o", color=colour, label=str(candidate))
+    _logarithmic(panel, [int(n) for n in table["clients"].unique()])
+    panel.set_xlabel("clients")
+    panel.set_ylabel("comparisons")
+    panel.yaxis.set_major_formatter(LogFormatterSciNotation())
+    panel.legend(fontsize=7)
+    panel.set_title("who shares which layer")
 
 
 def _cells(panel: Axes, table: pd.DataFrame) -> None:

@@ -16,6 +16,7 @@ from flexifed.bench import (
     averaging,
     candidates,
     cells,
+    clustering,
     dryrun,
     figure,
     machine,
@@ -40,14 +41,14 @@ def run(out: Path, device: str | None = None, *, quick: bool = False) -> None:
     """Measure everything and write it into the folder `out`.
 
     Args:
-        out: gets rounds.csv, cells.csv (on a CPU with several cores), aggregation.csv, scaling.csv, dryrun.csv (where
-            Snakemake is installed), machine.json, bench.md and bench.{png,svg}.
+        out: gets rounds.csv, cells.csv (on a CPU with several cores), aggregation.csv, clustering.csv, scaling.csv,
+            dryrun.csv (where Snakemake is installed), machine.json, bench.md and bench.{png,svg}.
         device: "cpu", "cuda", "cuda:1" ...; by default a GPU if there is one.
         quick: measure next to nothing, to see that it works.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     started, size = time.monotonic(), sizes.of(device, quick=quick)
-    for name in ("rounds", "cells", "aggregation", "scaling", "dryrun"):
+    for name in summary.PARTS:
         (out / f"{name}.csv").unlink(missing_ok=True)  # of an older run, on another machine perhaps
     with tempfile.TemporaryDirectory() as folder:
         write_samples(Path(folder), size.n_train, size.n_test)
@@ -75,7 +76,11 @@ def _measure(folder: Path, out: Path, size: Size, device: str) -> Rows:
     if reason:
         log.warning("bench: no dry run is measured: %s", reason)
     steps = (
-        len(work) * (1 + side_by_side) + len(size.aggregation_clients) + len(curves) + len(size.seeds) * (not reason)
+        len(work) * (1 + side_by_side)
+        + len(size.aggregation_clients)
+        + len(size.clustering_clients)
+        + len(curves)
+        + len(size.seeds) * (not reason)
     )
     with bars.bar("bench", "measurement") as progress:
         done = 0
@@ -111,6 +116,12 @@ def _measure(folder: Path, out: Path, size: Size, device: str) -> Rows:
             one = averaging.measure(workload, candidates.aggregating(), size.aggregation, device=device, threads=cores)
             step(averaged, one)
             _write(averaged, averaging.COLUMNS, out / "aggregation.csv")
+
+        clustered: Rows = []
+        for clients in size.clustering_clients:
+            most = size.clustering_pairwise
+            step(clustered, clustering.measure(AVERAGING_FAMILY, clients, size.clustering, most_pairwise=most))
+            _write(clustered, clustering.COLUMNS, out / "clustering.csv")
 
         scaled: Rows = []
         best = rounds.fastest(trained, SCALING_FAMILY)

@@ -38,6 +38,11 @@ class Size:
     """The first one whose models fit into memory is taken."""
     aggregation: Limit
     """For each number of clients."""
+    clustering_clients: tuple[int, ...]
+    clustering_pairwise: int
+    """Most clients that are compared in pairs, which takes seconds."""
+    clustering: Limit
+    """For each number of clients."""
     scaling_width: float
     scaling_clients: tuple[int, ...]
     scaling_parts: tuple[int, ...]
@@ -65,6 +70,9 @@ GPU = Size(
     aggregation_clients=(8, 40, 200),
     aggregation_widths=(1.0, 0.5, 0.25, 0.125),
     aggregation=Limit(repetitions=5, seconds=15),
+    clustering_clients=(8, 40, 200, 1000, 5000),
+    clustering_pairwise=1000,
+    clustering=Limit(repetitions=5, seconds=10),
     scaling_width=1.0,
     scaling_clients=(4, 8, 16, 32),
     scaling_parts=(80, 40, 20, 10),
@@ -83,6 +91,9 @@ CPU = Size(
     aggregation_clients=(8, 40, 200),
     aggregation_widths=(1.0, 0.5, 0.25, 0.125),
     aggregation=Limit(repetitions=5, seconds=40),
+    clustering_clients=(8, 40, 200, 1000, 5000),
+    clustering_pairwise=1000,
+    clustering=Limit(repetitions=5, seconds=10),
     scaling_width=0.25,
     scaling_clients=(4, 8, 16, 32),
     scaling_parts=(32, 16, 8, 4),
@@ -104,6 +115,9 @@ QUICK = Size(
     aggregation_clients=(8,),
     aggregation_widths=(0.0625,),
     aggregation=ONCE,
+    clustering_clients=(8, 16),
+    clustering_pairwise=8,
+    clustering=ONCE,
     scaling_width=0.0625,
     scaling_clients=(4, 8),
     scaling_parts=(8, 4),

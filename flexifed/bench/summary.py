@@ -42,7 +42,7 @@ def _machine(machine: Mapping[str, Any]) -> str:
 
 
 def _table(columns: Mapping[str, Cell], rows: Iterable[Mapping[Any, Any]]) -> str:
-    text = ("family", "trained by", "averaged by", "varied", "versions")
+    text = ("family", "trained by", "averaged by", "compared by", "varied", "versions")
     lines = [list(columns), ["---" if name in text else "---:" for name in columns]]
     lines += [[cell(row) for cell in columns.values()] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -63,7 +63,9 @@ def _digits(value: float, digits: int = 3) -> str:
 def _range(name: str) -> Cell:
     """Median and range: `2.1 × (2.0–2.2)`."""
     return lambda row: (
-        f"{_digits(row[name])} × ({_digits(row[f'{name}_low'])}–{_digits(row[f'{name}_high'])})"
+        "–"
+        if pd.isna(row[name])
+        else f"{_digits(row[name])} × ({_digits(row[f'{name}_low'])}–{_digits(row[f'{name}_high'])})"
         if row[f"{name}_low"] < row[f"{name}_high"]
         else f"{_digits(row[name])} ×"
     )
@@ -113,6 +115,19 @@ PARTS: dict[str, tuple[str, dict[str, Cell]]] = {
             "s": _number("seconds"),
             "to pairwise": _range("ratio"),
             "extra memory, models": _number("extra_models"),
+        },
+    ),
+    "clustering": (
+        "Who shares which layer, of clients that hold the four versions in equal numbers: comparing chains in pairs, "
+        "as the authors' script does, against the prefix tree; a comparison is a layer's signature compared or hashed:",
+        {
+            "family": lambda row: title(row["family"]),
+            "clients": _number("clients", 6),
+            "compared by": lambda row: str(row["candidate"]),
+            "comparisons": _number("comparisons"),
+            "comparisons for each client": _number("per_client"),
+            "s": _number("seconds"),
+            "to pairwise": _range("ratio"),
         },
     ),
     "scaling": (

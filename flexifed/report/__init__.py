@@ -20,6 +20,7 @@ from flexifed.report import (
     pictures,
     provenance,
     published,
+    sweep,
     table1,
 )
 from flexifed.report.parts import Section, Sources
@@ -30,8 +31,10 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 
 SECTIONS: tuple[Callable[[Sources], Section], ...] = (
     effects.section,
+    sweep.section,
     answer.section,
     headline.section,
+    pictures.overview,
     missing.section,
     table1.section,
     moments.section,

@@ -7,6 +7,7 @@ import pandas as pd
 from flexifed import effects, effects_text
 from flexifed.report import pictures
 from flexifed.report.parts import Grid, Part, Points, Remark, Section, Sources
+from flexifed.typeset import by_family
 
 
 def section(sources: Sources) -> Section:
@@ -14,7 +15,7 @@ def section(sources: Sources) -> Section:
     if not sources.has_effects:
         return Section(pictures.HEADINGS["effects"], [])
     table = effects.read(sources.tables_folder / "effects.csv")
-    claims = [Points(effects_text.claims(block), heading) for heading, block in effects_text.blocks(table)]
+    claims = [Points(effects_text.claims(block), heading) for heading, block in by_family(table)]
     parts: list[Part] = [*claims, Remark(effects_text.LEGEND)]
     parts += pictures.of_kind(sources.figures, "effects")
     return Section(pictures.HEADINGS["effects"], [*parts, *grids(table, sources.table1)])
@@ -22,7 +23,7 @@ def section(sources: Sources) -> Section:
 
 def grids(table: pd.DataFrame, first: pd.DataFrame) -> Iterator[Grid]:
     """A study's effects by data set and family, with Table 1's notes on the base; then what pairs have beyond them."""
-    for heading, block in effects_text.blocks(table):
+    for heading, block in by_family(table):
         columns, caveats = effects_text.columns(block), effects_text.caveats(block, first)
         for name, quantity in (("Effects", "effect"), ("Pairs less the sum of their parts", "interaction")):
             rows = effects_text.rows(block, quantity)

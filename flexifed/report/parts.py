@@ -23,6 +23,7 @@ class Sources:
         figures: SVG or PNG files named `{kind}.{what}.svg`, kinds as in `pictures.CAPTIONS`, in the order to show them.
         expected: the study's cells.
         has_effects: whether the study names effects, and so has `effects.csv`.
+        has_sweep: whether the study names a sweep, and so has `sweep.csv` and `sweep_gains.csv`.
     """
 
     study: str
@@ -31,6 +32,7 @@ class Sources:
     figures: Sequence[Path]
     expected: Sequence[Cell]
     has_effects: bool = False
+    has_sweep: bool = False
 
     @cached_property
     def runs(self) -> pd.DataFrame:

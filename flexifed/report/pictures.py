@@ -10,6 +10,11 @@ from flexifed.titles import title
 CAPTIONS = {
     "effects": "What each change does to the final number of each strategy. Bars: 95 % Student t interval over seeds. "
     "Filled markers: the interval leaves zero out. Ticks: the sum of the effects that a pair combines.",
+    "sweep": "Final accuracy, mean over versions, with its 95 % Student t interval over seeds, a line per strategy. "
+    "The strategies of one value stand side by side.",
+    "overview": "Accuracy right after aggregation, in eval(), against communication rounds: mean over versions. One "
+    "panel per block of the study, one line per strategy, as in the paper's Figure 4; what the band is stands under "
+    "the panels.",
     "final_numbers": "Mean over versions of every line of Table 1 with its 95 % interval over seeds. Hollow diamonds: "
     "the paper's numbers, only where setting and data allow the comparison.",
     "costs": "Accuracy right after aggregation, in eval(), against the megabytes that a client has sent and received, "
@@ -25,6 +30,8 @@ CAPTIONS = {
 
 HEADINGS = {
     "effects": "What each factor does",
+    "sweep": "Final accuracy by value",
+    "overview": "Convergence at a glance",
     "final_numbers": "Final numbers",
     "costs": "Costs",
     "convergence": "Convergence",
@@ -35,6 +42,11 @@ HEADINGS = {
 
 def _gallery(sources: Sources, kind: str) -> Section:
     return Section(HEADINGS[kind], of_kind(sources.figures, kind), CAPTIONS[kind])
+
+
+def overview(sources: Sources) -> Section:
+    """The convergence of a study in one figure, where its blocks fit into one."""
+    return _gallery(sources, "overview")
 
 
 def final_numbers(sources: Sources) -> Section:

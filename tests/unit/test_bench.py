@@ -16,7 +16,18 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from flexifed import models, planning, registry, rng
-from flexifed.bench import arithmetic, averaging, candidates, cells, dryrun, pairwise, sizes, subject, summary
+from flexifed.bench import (
+    arithmetic,
+    averaging,
+    candidates,
+    cells,
+    clustering,
+    dryrun,
+    pairwise,
+    sizes,
+    subject,
+    summary,
+)
 from flexifed.bench.candidates import FLOAT32, PLAIN, Candidate
 from flexifed.bench.rounds import COLUMNS
 from flexifed.bench.run import SCALING_FAMILY
@@ -83,6 +94,38 @@ def test_the_widest_models_that_fit_are_taken(tmp_path: Path) -> None:
     assert averaging.fitting([wide, narrow], 1, available=8e9) is wide
     assert averaging.fitting([wide, narrow], 1, available=1e9) is narrow
     assert averaging.fitting([wide, narrow], 1, available=float("nan")) is wide
+
+
+# Who shares which layer
+
+
+def test_comparisons_of_a_known_case_are_counted() -> None:
+    """Chains abc, abd and x. In pairs: 3 between the first two, 1 between each of them and the last; each way."""
+    chains = ["abc", "abd", "x"]
+    assert clustering.pairwise(chains) == clustering.tree(chains) == [[2, 2, 1], [2, 2, 1], [1]]
+    assert clustering.comparisons(clustering.pairwise, chains) == 2 * (3 + 1 + 1)
+    hashed, equal = 7, 2  # every layer once; the second a and b are found to be the first ones
+    assert clustering.comparisons(clustering.tree, chains) == hashed + equal
+
+
+@pytest.mark.parametrize("family", registry.names("family"))
+def test_pairs_and_tree_agree_on_who_shares_which_layer(family: str) -> None:
+    chains = clustering.chains_of(family, 12)
+    assert clustering.pairwise(chains) == clustering.tree(chains)
+
+
+def test_pairs_grow_with_the_square_of_the_clients_and_the_tree_in_proportion() -> None:
+    few, many = (clustering.chains_of("vgg", clients) for clients in (40, 80))
+    pairs = [clustering.comparisons(clustering.pairwise, chains) for chains in (few, many)]
+    looks = [clustering.comparisons(clustering.tree, chains) for chains in (few, many)]
+    assert pairs[1] / pairs[0] == pytest.approx(4, rel=0.05)
+    assert looks[1] <= 2 * sum(map(len, many))
+    assert looks[1] / looks[0] == pytest.approx(2, rel=0.05)
+
+
+def test_too_many_clients_are_not_compared_in_pairs() -> None:
+    (row,) = clustering.measure("vgg", 8, ONCE, most_pairwise=4)
+    assert row["candidate"] == clustering.TREE and "ratio" not in row
 
 
 # Rounds
@@ -172,7 +215,7 @@ def test_quick_run_writes_everything(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flexifed", "bench", "--quick", "--device", "cpu", "--out", str(out)]
     two_threads = os.environ | {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
     subprocess.run(command, check=True, cwd=registry.PACKAGE.parent, env=two_threads, capture_output=True, timeout=600)
-    table = {name: pd.read_csv(out / f"{name}.csv") for name in ("rounds", "cells", "aggregation", "scaling", "dryrun")}
+    table = {name: pd.read_csv(out / f"{name}.csv") for name in summary.PARTS}
 
     rounds = table["rounds"]
     assert tuple(rounds.columns) == COLUMNS
@@ -197,6 +240,10 @@ def test_quick_run_writes_everything(tmp_path: Path) -> None:
 
     assert list(table["aggregation"]["candidate"]) == ["pairwise", "fast"]
     assert (table["aggregation"]["extra_models"] >= 0).all()
+    clustered = table["clustering"]
+    assert list(clustered["candidate"]) == [clustering.PAIRWISE, clustering.TREE, clustering.TREE]
+    assert list(clustered["clients"]) == [8, 8, 16]
+    assert list(clustered["ratio"].isna()) == [False, False, True]
     assert list(table["scaling"]["varied"].unique()) == ["clients", "samples", "depth"]
     assert list(table["scaling"].loc[table["scaling"]["varied"] == "depth", "value"]) == [11, 13, 16, 19]
     assert set(table["scaling"]["family"]) == {SCALING_FAMILY}

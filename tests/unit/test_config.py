@@ -128,6 +128,13 @@ def test_an_effect_reads_the_changed_protocol_by_its_own_rule() -> None:
     assert study.protocol("short").final.phase == "aggregated"
 
 
+def test_a_sweep_has_no_value_that_no_block_runs() -> None:
+    blocks = [{"dataset": "cifar10", "families": ["vgg"], "protocols": ["short"]}]
+    sweep = {"over": "rounds", "levels": {"short": 3, "official": 502}}
+    with pytest.raises(UserError, match=r"sweep\.levels: official: no block of the study has this protocol"):
+        config.parse({**STUDY, "blocks": blocks, "sweep": sweep})
+
+
 def with_effects(**second: Any) -> list[dict[str, Any]]:
     first = {"factor": "rounds", "level": "few", "protocol": "short", "base": "official"}
     return [first, {**first, "level": "other", **second}]
@@ -147,6 +154,19 @@ def with_effects(**second: Any) -> list[dict[str, Any]]:
         ("effects", with_effects(combines=["fwe"]), ["effects.1: unknown level 'fwe'. Did you mean 'few'?"]),
         ("effects", with_effects(final={"rul": "best"}), ["effects.1: protocols.short.final.rul: unknown key 'rul'"]),
         ("effects", with_effects(final={"phase": "local", "mode": "train"}), ["effects.1: final: the accuracy in"]),
+        (
+            "sweep",
+            {"over": "rounds", "levels": {"short": 3, "oficial": 502}},
+            ["sweep.levels: unknown protocol 'oficial'"],
+        ),
+        (
+            "sweep",
+            {"over": "rounds", "levels": {"short": 3, "official": 3}},
+            ["sweep.levels: short: 3 is the value of"],
+        ),
+        ("sweep", {"over": "rounds", "levels": {"short": 3}}, ["sweep.levels: ", "at least 2"]),
+        ("sweep", {"over": "rounds", "levels": {"short": "few", "official": 502}}, ["sweep.levels.short", "number"]),
+        ("sweep", {"ovr": "rounds"}, ["sweep.ovr: unknown key 'ovr'. Did you mean 'over'?"]),
         ("all_protocols", {"rouns": 3}, ["protocols.official (or all_protocols).rouns: unknown key 'rouns'"]),
         ("stand_ins", {"cinic": "cifar10"}, ["stand_ins: unknown dataset 'cinic'"]),
         ("stand_ins", {"cinic10": "cifar"}, ["stand_ins.cinic10: unknown dataset 'cifar'"]),

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from flexifed import config, effects, effects_figure, effects_text, generated, tables
+from flexifed import config, effects, effects_figure, effects_text, figures, generated, tables
 from flexifed.cell import Cell
 from flexifed.effects import Effect
 from flexifed.protocol import FinalNumber
@@ -201,7 +201,7 @@ def test_the_figure_has_a_marker_per_effect_filled_where_resolved(tmp_path: Path
     (panel,) = figure.axes
     labels = [tick.get_text() for tick in panel.get_yticklabels()]
     assert labels == ["data", "classifier", "pair", "few images", "never shared", "few, never shared"]
-    markers = drawn(figure, effects_figure.MARKERS["max_common"])
+    markers = drawn(figure, figures.MARKERS["max_common"])
     assert [x for x, _ in markers] == pytest.approx([-4.0, -7 / 6, -4.5])
     assert [face == "white" for _, face in markers] == [False, True, False]
     assert [x for x, _ in drawn(figure, "|")] == pytest.approx([-4.0 - 7 / 6])  # the sum of the first two
@@ -225,8 +225,8 @@ def test_levels_that_were_not_run_say_so(tmp_path: Path) -> None:
 
 
 def test_every_strategy_of_the_paper_has_a_shape_of_its_own() -> None:
-    assert set(effects_figure.MARKERS) == set(STRATEGIES)
-    assert len(set(effects_figure.MARKERS.values())) == len(STRATEGIES)
+    assert set(figures.MARKERS) == set(STRATEGIES)
+    assert len(set(figures.MARKERS.values())) == len(STRATEGIES)
 
 
 # The study of the disagreement

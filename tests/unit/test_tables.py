@@ -285,6 +285,42 @@ def test_table3_has_a_line_for_each_protocol(tmp_path: Path) -> None:
     ]
 
 
+def test_table3_differences_are_paired_by_seed_between_protocols_that_differ_in_the_classifier_alone(
+    tmp_path: Path,
+) -> None:
+    """Seeds differ by 10 points, the difference by 0.2; `other` differs in its rounds as well and is left alone."""
+    protocols = {
+        "within": PROTOCOL,
+        "across": replace(PROTOCOL, classifier="all"),
+        "other": replace(PROTOCOL, classifier="none", rounds=1),
+    }
+    values = {"within": (72.0, 81.9, 62.1), "across": (70.0, 80.0, 60.0), "other": (50.0, 50.0, 50.0)}
+    study = {
+        Cell("cifar10", "vgg", "max_common", name, seed): {"V1": value - 1, "V2": value + 1}
+        for name, of_seeds in values.items()
+        for seed, value in enumerate(of_seeds)
+    }
+    cells, runs = write_study(tmp_path, study)
+    tables.write(cells, runs, tmp_path, expected=list(study), protocols=protocols)
+    (row,) = tables.read(tmp_path / "table3_differences.csv").to_dict("records")
+    assert (row["protocol"], row["across"], row["classifier"]) == ("within", "across", "same_architecture")
+    half = 4.3027 * 0.1 / math.sqrt(3)
+    assert (row["n_seeds"], row["verdict"]) == (3, "holds")
+    assert row["difference"] == pytest.approx(2.0)
+    assert (row["ci95_low"], row["ci95_high"]) == pytest.approx((2 - half, 2 + half), abs=1e-3)
+    assert row["paper"] == pytest.approx(85.10 - 83.55)
+
+
+def test_a_table3_difference_of_narrow_models_has_no_paper_number_and_one_seed_no_interval(tmp_path: Path) -> None:
+    protocols = {"within": PROTOCOL, "across": replace(PROTOCOL, classifier="all")}
+    study = {Cell("cifar10", "vgg", "max_common", name, 0): {"V1": 60.0, "V2": 62.0} for name in protocols}
+    cells, runs = write_study(tmp_path, study, width=0.125)
+    tables.write(cells, runs, tmp_path, expected=list(study), protocols=protocols)
+    (row,) = tables.read(tmp_path / "table3_differences.csv").to_dict("records")
+    assert (row["n_seeds"], row["difference"], row["verdict"]) == (1, 0, "one seed")
+    assert all(math.isnan(row[name]) for name in ("ci95_low", "ci95_high", "paper"))
+
+
 def test_published_means() -> None:
     table = tables.published([cell("standalone")])
     assert set(table["family"]) == {"vgg"}

@@ -51,6 +51,8 @@ SHARING = f"{FIGURES}/sharing.{{family}}.{{protocol}}"
 FINAL_NUMBERS = f"{FIGURES}/final_numbers"
 EFFECTS = f"{FIGURES}/effects"
 COSTS = f"{FIGURES}/costs"
+SWEEP = f"{FIGURES}/sweep"
+OVERVIEW = f"{FIGURES}/overview"
 
 
 def of_cells(pattern, cells=CELLS):
@@ -77,8 +79,9 @@ def figure_stems():
     for cell in COLLECTED:
         seeds.setdefault((cell.dataset, cell.protocol), cell.seed)
     class_mixes = [CLASS_MIX.format(dataset=d, protocol=p, seed=seed) for (d, p), seed in seeds.items()]
-    effects = [EFFECTS] if STUDY.effects else []
-    return [*effects, FINAL_NUMBERS, COSTS, *of_cells(CONVERGENCE), *of_cells(SHARING, COLLECTED), *class_mixes]
+    whole = [EFFECTS] * bool(STUDY.effects) + [SWEEP] * (STUDY.sweep is not None)
+    whole += [OVERVIEW] * layout.has_overview(CELLS)
+    return [*whole, FINAL_NUMBERS, COSTS, *of_cells(CONVERGENCE), *of_cells(SHARING, COLLECTED), *class_mixes]
 
 
 # Wildcards

@@ -12,6 +12,7 @@ rule report_page:
         effects=rules.effects.output.csv if STUDY.effects else [],
         headline=rules.headline.output.csv,
         costs=rules.costs.output.csv,
+        sweep=rules.sweep.output if STUDY.sweep else [],
         runs=f"{RESULTS}/runs.parquet",
         figures=[f"{stem}.{suffix}" for stem in figure_stems() for suffix in ("svg", "png")],
     output:

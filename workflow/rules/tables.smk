@@ -10,7 +10,7 @@ rule tables:
     output:
         csv=report(f"{TABLES}/table1.csv", caption="../report/table1.rst", category="Tables"),
         other=[f"{TABLES}/{name}" for name in ("table1.md", "table1.tex", "table3.csv")],
-        more=[f"{TABLES}/{name}.csv" for name in ("phases", "comparisons", "published")],
+        more=[f"{TABLES}/{name}.csv" for name in ("phases", "comparisons", "published", "table3_differences")],
     log:
         f"{RESULTS}/logs/tables.log",
     benchmark:

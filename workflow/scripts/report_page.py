@@ -13,5 +13,6 @@ with logs.to(snakemake.log[0]):
         figures=[Path(figure) for figure in snakemake.input.figures if figure.endswith(".png")],
         expected=study.cells(),
         has_effects=bool(study.effects),
+        has_sweep=study.sweep is not None,
     )
     report.render(sources, Path(snakemake.output[0]))

@@ -1,0 +1,86 @@
+"""Convergence of a whole study in one figure, a panel per block: the form of the paper's Figure 4."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flexifed import tables
+from flexifed.collect import read_curves
+from flexifed.figures import (
+    QUIET,
+    band_text,
+    colours,
+    curve,
+    grid,
+    least_seeds,
+    rounds_axis,
+    save,
+    strategy_legend,
+    styled,
+    within_percent,
+)
+from flexifed.tables import MEAN
+from flexifed.titles import title
+from flexifed.typeset import block_title, blocks
+
+
+@styled
+def draw(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
+    """Accuracy after aggregation against rounds, mean over the versions: a panel per block, a line per strategy.
+
+    A version's value is the mean over its clients, a seed's the mean over the versions, as in a final number. Panels
+    have scales of their own, since data sets differ.
+
+    Args:
+        curves: rows of `cells.parquet` of the whole study, phase `aggregated`, metric `accuracy`.
+        table: Table 1 of the study, which names the blocks and strategies, those that are missing too.
+    """
+    parts = list(blocks(table[table["version"] == MEAN]))
+    palette = colours([str(strategy) for strategy in table["strategy"].unique()])
+    figure, panels = grid(len(parts), height=2.7, margin=0.9)
+    line = ["strategy", "seed", "round"]
+    counts = []
+    for panel, (key, block) in zip(panels, parts, strict=True):
+        same = curves[(curves[["dataset", "family", "protocol"]] == list(key)).all(axis=1)]
+        versions = same.groupby([*line, "version"], observed=True)["value"].mean()
+        per_seed = 100 * versions.groupby(line, observed=True).mean().unstack("seed")
+        counts.append(least_seeds(same))
+        for strategy in block.loc[block["n_seeds"] > 0, "strategy"]:
+            curve(panel, per_seed.loc[strategy], palette[strategy], counts[-1])
+        panel.set_title(block_title(*key))
+        _absent(panel, block)
+        rounds_axis(panel)
+        within_percent(panel)
+    figure.supxlabel(f"communication round\n{_band_text(counts)}", fontsize=8)
+    figure.supylabel("accuracy [%], mean over versions", fontsize=9)
+    strategy_legend(figure, palette, set(table.loc[table["n_seeds"] > 0, "strategy"]))
+    return figure
+
+
+def _absent(panel: Axes, block: pd.DataFrame) -> None:
+    """Say which of the block's strategies have no run."""
+    absent = [title(name) for name in block.loc[block["n_seeds"] == 0, "strategy"]]
+    if len(absent) == len(block):
+        panel.text(0.5, 0.5, "missing: no run is there", transform=panel.transAxes, ha="center", color=QUIET)
+    elif absent:
+        text = f"missing: {', '.join(absent)}"
+        panel.text(0.98, 0.03, text, transform=panel.transAxes, ha="right", fontsize=7, color=QUIET)
+
+
+def _band_text(counts: Collection[int]) -> str:
+    """What lines and bands are, from the number of seeds of each panel; panels without a run speak for themselves."""
+    there = set(counts) - {0}
+    if not there:
+        return "missing: no run of this study is there"
+    if len(there) == 1:
+        return band_text(max(there), "the versions")
+    band = "95 % Student t interval over three seeds or more, range of two, none of one"
+    return f"line: mean over the versions and {min(there)} to {max(there)} seeds; band: {band}"
+
+
+def write(cells: Path, table1: Path, stem: Path) -> None:
+    """`draw` of `cells.parquet` and `table1.csv`, as PNG and SVG."""
+    save(draw(read_curves(cells, phase="aggregated", metric="accuracy"), tables.read(table1)), stem)

@@ -1,0 +1,12 @@
+"""Draw the convergence of the whole study: adapter between the rule and flexifed.overview."""
+
+from pathlib import Path
+
+from flexifed import logs, overview
+
+with logs.to(snakemake.log[0]):
+    overview.write(
+        Path(snakemake.input.cells),
+        Path(snakemake.input.table1),
+        Path(snakemake.output.svg).with_suffix(""),
+    )

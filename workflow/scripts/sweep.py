@@ -1,0 +1,16 @@
+"""Write the sweep of a study: adapter between the rule and flexifed.sweep."""
+
+from pathlib import Path
+
+from flexifed import config, logs, sweep
+
+with logs.to(snakemake.log[0]):
+    study = config.parse(snakemake.config)
+    sweep.write(
+        Path(snakemake.input.cells),
+        Path(snakemake.output.csv).parent,
+        expected=study.cells(),
+        protocols={name: study.protocol(name) for name in study.protocols},
+        over=study.sweep.over,
+        values=study.sweep.levels,
+    )
