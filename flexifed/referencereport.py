@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flexifed import collect, figures, layout, queue, report, tables
+from flexifed import collect, deviation, deviation_figure, figures, layout, queue, report, tables
 from flexifed.errors import UserError
 from flexifed.single import Run
 
@@ -34,6 +34,14 @@ def render(folder: Path) -> Path:
     collect.collect(cells, curves, records)
     protocols = {run.job.cell.protocol: run.job.protocol for run in runs}
     tables.write(curves, records, folder / "tables", expected=expected, protocols=protocols)
+    deviation.write(
+        folder / "tables/table1.csv",
+        records,
+        folder / "tables",
+        expected=expected,
+        protocols=protocols,
+        presets={name: name for name in protocols},  # a queue has protocols resolved; names of presets are theirs
+    )
     page = out / "report.html"
     sources = report.Sources(
         runs[0].study,
@@ -50,6 +58,8 @@ def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
     """Draw every figure that needs no data set, of what is there; returns the PNG files."""
     table1, stems = folder / "tables/table1.csv", [folder / "figures/final_numbers"]
     figures.write_final_numbers(table1, stems[0])
+    stems.append(folder / "figures/errors")
+    deviation_figure.write(folder / "tables/errors.csv", stems[-1])
     there = [run.job.cell for run in runs if finished(folder, (run,))]
     for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/convergence.{dataset}.{family}.{protocol}")

@@ -50,6 +50,7 @@ CLASS_MIX = f"{FIGURES}/class_mix.{{dataset}}.{{protocol}}.seed{{seed}}"
 SHARING = f"{FIGURES}/sharing.{{family}}.{{protocol}}"
 FINAL_NUMBERS = f"{FIGURES}/final_numbers"
 EFFECTS = f"{FIGURES}/effects"
+ERRORS = f"{FIGURES}/errors"
 
 
 def of_cells(pattern, cells=CELLS):
@@ -77,7 +78,7 @@ def figure_stems():
         seeds.setdefault((cell.dataset, cell.protocol), cell.seed)
     class_mixes = [CLASS_MIX.format(dataset=d, protocol=p, seed=seed) for (d, p), seed in seeds.items()]
     effects = [EFFECTS] if STUDY.effects else []
-    return [*effects, FINAL_NUMBERS, *of_cells(CONVERGENCE), *of_cells(SHARING, COLLECTED), *class_mixes]
+    return [*effects, ERRORS, FINAL_NUMBERS, *of_cells(CONVERGENCE), *of_cells(SHARING, COLLECTED), *class_mixes]
 
 
 # Wildcards

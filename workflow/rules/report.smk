@@ -9,6 +9,7 @@ report: f"{workflow.basedir}/workflow/report/workflow.rst"
 rule report_page:
     input:
         tables=rules.tables.output,
+        errors=rules.errors.output,
         effects=rules.effects.output.csv if STUDY.effects else [],
         runs=f"{RESULTS}/runs.parquet",
         figures=[f"{stem}.{suffix}" for stem in figure_stems() for suffix in ("svg", "png")],
