@@ -21,7 +21,7 @@ that made it has it inside the interval less often than in 95 of 100 cases.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -105,8 +105,8 @@ def _phase(source: str) -> Phase:
 
 def is_own(preset: str, source: str, family: str) -> bool:
     """Whether a preset is meant to reproduce a source's numbers of a family (`reference/presets.csv`)."""
-    rows = _presets()[(_presets()["preset"] == preset) & (_presets()["source"] == source)]
-    return any(not families or family in families.split() for families in rows["families"])
+    rows = _presets().itertuples(index=False, name=None)
+    return any(row[:2] == (preset, source) and (not row[2] or family in row[2].split()) for row in rows)
 
 
 # Per cell
@@ -138,7 +138,7 @@ def by_cell(
         comparable`. Where something stands `against` the comparison there is neither a published number nor an error.
         `note` is what else to know.
     """
-    numbers = {tuple(line[[*LINE, "version"]]): line for _, line in table1.iterrows()}
+    numbers = {tuple(line[key] for key in (*LINE, "version")): line for line in table1.to_dict("records")}
     found = []
     for row in tables.rows(expected):
         protocol, preset = protocols[row.protocol], presets[row.protocol]
@@ -161,7 +161,7 @@ def by_cell(
     return pd.DataFrame(found, columns=columns)
 
 
-def _error(ours: pd.Series, published: float) -> dict[str, Any]:
+def _error(ours: Mapping[Hashable, Any], published: float) -> dict[str, Any]:
     """Ours, the published number (NaN: not to be compared), and the difference."""
     statistics = {name: ours[name] for name in ("n_seeds", "mean", "ci95_low", "ci95_high")}
     ends = {"error": "mean", "error_ci95_low": "ci95_low", "error_ci95_high": "ci95_high"}
@@ -169,7 +169,7 @@ def _error(ours: pd.Series, published: float) -> dict[str, Any]:
     return {**statistics, "published": published, **errors, "published_is": _place(ours, published)}
 
 
-def _place(ours: pd.Series, published: float) -> str:
+def _place(ours: Mapping[Hashable, Any], published: float) -> str:
     """Where the published number lies."""
     if ours["n_seeds"] == 0:
         return "missing"

@@ -91,7 +91,8 @@ def _not_comparable(errors: pd.DataFrame) -> list[str]:
         return ["Nobody has published numbers for any line of this study."]
     if lines["against"].ne("").all():
         count = _count(len(lines.drop_duplicates(LINE)), "line")
-        return [f"No number of this study may be set beside a published one ({count}): {_reasons(lines)}."]
+        reasons = _reasons(lines[lines["source"] == PAPER])  # whose Table 1 has every line that others have
+        return [f"No number of this study may be set beside a published one ({count}): {reasons}."]
     found = []
     for source, group in lines.groupby("source", sort=False):
         apart = group[group["against"] != ""]

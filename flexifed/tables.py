@@ -30,7 +30,6 @@ PAPER = "paper"
 MEAN = "mean"
 """Stands for a version: the mean over the protocol's versions."""
 METRICS = {"eval": "accuracy", "train": "accuracy_train_mode"}
-MOMENTS = {"local": "before", "aggregated": "after"}
 
 CLAIMS = (
     ("max_common", "clustered_common"),
@@ -231,7 +230,8 @@ def obstacles(
     if protocol.partition.partitioner != "iid":
         found.append(f"partition {protocol.partition.partitioner} (Table 1 is IID)")
     if protocol.final.phase != phase:
-        found.append(f"measured {MOMENTS[protocol.final.phase]} aggregation")
+        ours = "before aggregation" if phase == "aggregated" else "after aggregation, theirs before it"
+        found.append(f"measured {ours}")
     return found
 
 

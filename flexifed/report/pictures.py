@@ -11,8 +11,8 @@ CAPTIONS = {
     "effects": "What each change does to the final number of each strategy. Bars: 95 % Student t interval over seeds. "
     "Filled markers: the interval leaves zero out. Ticks: the sum of the effects that a pair combines.",
     "errors": "Ours minus the published number, mean over versions, by block and strategy: a row of panels per "
-    "protocol, a column per source. Bold: the published number is outside our 95 % interval over seeds. Frame: the source that "
-    "the protocol is meant to reproduce. Grey: not compared.",
+    "protocol, a column per source. Bold: the published number is outside our 95 % interval over seeds. Frame: the "
+    "source that the protocol is meant to reproduce. Grey: not compared.",
     "final_numbers": "Mean over versions of every line of Table 1 with its 95 % interval over seeds. Hollow diamonds: "
     "the paper's numbers, only where setting and data allow the comparison.",
     "convergence": "Accuracy right after aggregation, in eval(), against communication rounds. One panel per version, "

@@ -69,8 +69,12 @@ def test_tables_figures_and_report_are_there(finished: Checkout) -> None:
     assert row.n_seeds.item() == 2
     assert row.ci95_low.item() < row["mean"].item() < row.ci95_high.item()
     assert row.paper.isna().all()  # a miniature is not put beside the paper's number
+    errors = pd.read_csv(results / "tables/errors.csv")
+    assert set(errors.source[errors.dataset == "cifar10"]) >= {"paper", "2006wzt/FlexiFed-IMP"}
+    assert errors.error.isna().all()
+    assert not pd.read_csv(results / "tables/errors_in_all.csv").n_compared.any()
     assert (results / "report.html").stat().st_size > 100_000
-    for kind in ("convergence", "sharing", "class_mix"):
+    for kind in ("convergence", "sharing", "class_mix", "errors"):
         assert list((results / "figures").glob(f"{kind}*.png")), kind
 
 
