@@ -8,7 +8,7 @@ Everything lands below `results/{study}/`:
     plans/{family}/{strategy}/{protocol}.json               which clients average which layer
     cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}/{history.parquet,run.json}   one training run
     cells.parquet, runs.parquet                 every history and every run record; nothing later opens a cell again
-    tables/, figures/                           Table 1, headline claims, costs, effects, sweeps; convergence, sharing maps, class mixes
+    tables/, figures/                           Table 1, claims, errors, costs, effects, sweeps; curves, sharing maps, class mixes
     report.html                                 all of it on one page
     logs/, benchmarks/                          mirror the paths above
 
@@ -40,6 +40,7 @@ if not PARTIAL:
 
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/errors.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/costs.smk"
 include: "workflow/rules/overview.smk"

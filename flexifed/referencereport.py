@@ -6,6 +6,8 @@ from flexifed import (
     collect,
     costs,
     costs_figure,
+    deviation,
+    deviation_figure,
     effects,
     effects_figure,
     figures,
@@ -65,6 +67,8 @@ def _write_tables(folder: Path, runs: tuple[Run, ...], curves: Path, records: Pa
     tables.write(curves, records, written, expected=expected, protocols=protocols)
     headline.write(curves, table1, written, expected=expected, protocols=protocols)
     costs.write(curves, records, table1, written, expected=expected, protocols=protocols)
+    presets = {name: name for name in protocols}  # a queue has protocols resolved; names of presets are theirs
+    deviation.write(table1, records, written, expected=expected, protocols=protocols, presets=presets)
     if named:
         effects.write(curves, table1, written, expected=expected, protocols=protocols, effects=named)
 
@@ -80,6 +84,8 @@ def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
     if layout.has_overview(run.job.cell for run in runs):
         stems.append(folder / "figures/overview")
         overview.write(curves, table1, stems[-1])
+    stems.append(folder / "figures/errors")
+    deviation_figure.write(folder / "tables/errors.csv", stems[-1])
     there = [run.job.cell for run in runs if finished(folder, (run,))]
     for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/convergence.{dataset}.{family}.{protocol}")

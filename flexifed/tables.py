@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -21,10 +22,12 @@ from flexifed import files, registry, typeset
 from flexifed.cell import Cell
 from flexifed.collect import CELL, read_curves, read_runs
 from flexifed.errors import UserError
-from flexifed.protocol import FinalNumber, Protocol
+from flexifed.protocol import FinalNumber, Phase, Protocol
 from flexifed.titles import strategy_rank
 
 REFERENCE = Path(__file__).parent / "reference"
+PAPER = "paper"
+"""Stands for a source of published numbers: the paper."""
 MEAN = "mean"
 """Stands for a version: the mean over the protocol's versions."""
 METRICS = {"eval": "accuracy", "train": "accuracy_train_mode"}
@@ -164,15 +167,19 @@ def of_seeds(by_line: Mapping[tuple[str, ...], "pd.Series[float]"], row: Row, ve
 # What a line may be compared with
 
 
-def _line_runs(runs: pd.DataFrame, row: Row) -> pd.DataFrame:
+def line_runs(runs: pd.DataFrame, row: Row) -> pd.DataFrame:
+    """The run records of a line, of those of its expected seeds that are there."""
     same = (runs[["dataset", "family", "strategy", "protocol"]] == list(row[:4])).all(axis=1)
     return runs[same & runs["seed"].isin(row.seeds)]
 
 
-def _changed(options: str, kind: str, name: str, function: str) -> dict[str, Any]:
-    """The options (JSON) that are not the plugin's defaults."""
+def _changed(
+    options: str, kind: str, name: str, function: str, theirs: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The options (JSON) that are not the plugin's defaults, or not `theirs`, where somebody else has others."""
     defaults = registry.keywords(kind, name, function)
-    return {key: value for key, value in json.loads(options).items() if value != defaults.get(key)}
+    ours = {**defaults, **json.loads(options)}
+    return {key: value for key, value in ours.items() if value != {**defaults, **theirs}.get(key)}
 
 
 def _listing(options: Mapping[str, Any]) -> str:
@@ -200,12 +207,19 @@ def _size(run: Mapping[Any, Any]) -> str:
     return f", {run['n_train']:,} of {official[0]:,} training and {run['n_test']:,} of {official[1]:,} test samples"
 
 
-def obstacles(line: pd.DataFrame, protocol: Protocol) -> list[str]:
-    """Why a line must not be set beside the paper's Table 1; empty if it may be.
+def obstacles(
+    line: pd.DataFrame,
+    protocol: Protocol,
+    phase: Phase = "aggregated",
+    data_options: Mapping[str, Any] = MappingProxyType({}),
+) -> list[str]:
+    """Why a line must not be set beside published numbers, by default the paper's; empty if it may be.
 
     Args:
         line: the line's rows of `runs.parquet`, at least one.
         protocol: its protocol.
+        phase: when the others measured.
+        data_options: the others' options of the data set, as far as they are not the defaults.
     """
     found = []
     for options, family in set(zip(line["family_options"], line["family"], strict=True)):
@@ -215,13 +229,21 @@ def obstacles(line: pd.DataFrame, protocol: Protocol) -> list[str]:
     for how, size in set(zip(unverified["source_how"], map(_size, unverified.to_dict("records")), strict=True)):
         found.append(f"data: {how}{size}")
     for options, dataset in set(zip(line["data_options"], line["dataset"], strict=True)):
-        changed = _changed(options, "dataset", dataset, "prepare")
-        found += [f"data set with {_listing(changed)}"] if changed else []
+        changed = _changed(options, "dataset", dataset, "prepare", data_options)
+        theirs = f", theirs with {_listing(data_options)}" if data_options else ""
+        found += [f"data set with {_listing(changed)}{theirs}"] if changed else []
     if protocol.partition.partitioner != "iid":
         found.append(f"partition {protocol.partition.partitioner} (Table 1 is IID)")
-    if protocol.final.phase != "aggregated":
-        found.append("measured before aggregation")
+    if protocol.final.phase != phase:
+        ours = "before aggregation" if phase == "aggregated" else "after aggregation, theirs before it"
+        found.append(f"measured {ours}")
     return found
+
+
+def obstacles_to_table1(line: pd.DataFrame, protocol: Protocol, **others: Any) -> list[str]:
+    """`obstacles`, and those that are none for Table 3: `missing` for a line without a run, the classifier."""
+    found = obstacles(line, protocol, **others) if len(line) else ["missing"]
+    return found + ["classifier averaged across versions (Table 3)"] * (protocol.classifier == "all")
 
 
 def remarks(line: pd.DataFrame, row: Row, protocol: Protocol) -> list[str]:
@@ -267,10 +289,8 @@ def table1(
     table = []
     for row in rows(expected):
         protocol = protocols[row.protocol]
-        line = _line_runs(runs, row)
-        against = obstacles(line, protocol) if len(line) else ["missing"]
-        if protocol.classifier == "all":
-            against.append("classifier averaged across versions (Table 3)")
+        line = line_runs(runs, row)
+        against = obstacles_to_table1(line, protocol)
         paper = {} if against else _paper(protocol.versions)
         note = "; ".join(against + (remarks(line, row, protocol) if len(line) else []))
         for version in (*protocol.versions, MEAN):
@@ -367,7 +387,7 @@ def table3(
     for row in rows(expected):
         if row.strategy != "max_common":
             continue
-        protocol, line = protocols[row.protocol], _line_runs(runs, row)
+        protocol, line = protocols[row.protocol], line_runs(runs, row)
         against = obstacles(line, protocol) if len(line) else ["missing"]
         column = "with_fc_percent" if protocol.classifier == "all" else "without_fc_percent"
         comparable = not against and (row.dataset, row.family) in reference.index
@@ -414,13 +434,18 @@ def table3_differences(
     return pd.DataFrame(table, columns=columns.split())
 
 
+def published_numbers() -> pd.DataFrame:
+    """What the paper and its reproductions publish: source, dataset, family, strategy, version, accuracy_percent."""
+    paper = pd.read_csv(REFERENCE / "paper_table1.csv").assign(source=PAPER)
+    return pd.concat([paper, pd.read_csv(REFERENCE / "reproductions_table1.csv")], ignore_index=True)
+
+
 def published(expected: Sequence[Cell]) -> pd.DataFrame:
     """Means over V1..V4 that the paper and three reproductions report for the study's blocks, in percent.
 
     The sources differ in data, rounds and the moment of the test, so only orderings compare across them.
     """
-    paper = pd.read_csv(REFERENCE / "paper_table1.csv").assign(source="paper")
-    table = pd.concat([paper, pd.read_csv(REFERENCE / "reproductions_table1.csv")])
+    table = published_numbers()
     line = ["dataset", "family", "strategy", "source"]
     means = table.groupby(line, sort=False)["accuracy_percent"].mean().rename("mean").reset_index()
     blocks = list(dict.fromkeys((cell.dataset, cell.family) for cell in expected))

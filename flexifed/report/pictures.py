@@ -15,6 +15,9 @@ CAPTIONS = {
     "overview": "Accuracy right after aggregation, in eval(), against communication rounds: mean over versions. One "
     "panel per block of the study, one line per strategy, as in the paper's Figure 4; what the band is stands under "
     "the panels.",
+    "errors": "Ours minus the published number, mean over versions, by block and strategy: a row of panels per "
+    "protocol, a column per source. Bold: the published number is outside our 95 % interval over seeds. Frame: the "
+    "source that the protocol is meant to reproduce. Grey: not compared.",
     "final_numbers": "Mean over versions of every line of Table 1 with its 95 % interval over seeds. Hollow diamonds: "
     "the paper's numbers, only where setting and data allow the comparison.",
     "costs": "Accuracy right after aggregation, in eval(), against the megabytes that a client has sent and received, "
@@ -32,6 +35,7 @@ HEADINGS = {
     "effects": "What each factor does",
     "sweep": "Final accuracy by value",
     "overview": "Convergence at a glance",
+    "errors": "Beside the published numbers",
     "final_numbers": "Final numbers",
     "costs": "Costs",
     "convergence": "Convergence",

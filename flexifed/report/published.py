@@ -1,26 +1,44 @@
-"""Ours beside what the paper and the reproductions report."""
+"""Ours beside what the paper and the reproductions report, and the error against it."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 
-from flexifed.report.parts import Grid, Section, Sources, points
+from flexifed import deviation, deviation_text
+from flexifed.report import pictures
+from flexifed.report.parts import Grid, Part, Points, Remark, Section, Sources, points
 from flexifed.tables import MEAN
 from flexifed.titles import title
 from flexifed.typeset import block_title, blocks, notes, number
 
 
 def section(sources: Sources) -> Section:
-    """A grid per block that has a comparable line."""
-    about = (
-        "Mean over versions in percent. The sources differ in data, rounds and the moment of the test, so only the "
-        "order within a column compares across columns."
-    )
-    return Section("Beside the published numbers", [*grids(sources.table1, sources.table("published"))], about)
+    """Claims first, then the errors in all, their figure, a grid per block, and the numbers themselves."""
+    errors, totals = (deviation.read(sources.tables_folder / f"{name}.csv") for name in ("errors", "errors_in_all"))
+    parts: list[Part] = [Points(deviation_text.claims(errors, totals))]
+    if errors["error"].notna().any():
+        parts += [Remark(deviation_text.LEGEND), in_all(totals)]
+        parts += pictures.of_kind(sources.figures, "errors")
+        parts += by_cell(errors)
+    return Section(pictures.HEADINGS["errors"], [*parts, *grids(sources.table1, sources.table("published"))])
+
+
+def in_all(totals: pd.DataFrame) -> Grid:
+    """The errors of each protocol against each source."""
+    return Grid("Errors in all", deviation_text.IN_ALL, deviation_text.in_all(totals), words=3)
+
+
+def by_cell(errors: pd.DataFrame) -> Iterator[Grid]:
+    """The errors of each block's cells, folded."""
+    for heading, columns, rows, remarks in deviation_text.blocks(errors):
+        yield Grid("", columns, rows, remarks, words=2, summary=f"Errors: {heading}")
 
 
 def grids(first: pd.DataFrame, published: pd.DataFrame) -> Iterator[Grid]:
-    """The blocks of Table 1 that may be set beside the paper's."""
+    """The blocks of Table 1 that may be set beside the paper's: means over versions in percent.
+
+    The sources differ in data, rounds and the moment of the test, so only orders compare across all columns.
+    """
     line_columns = ["dataset", "family", "strategy", "source"]
     means = dict(zip(published[line_columns].itertuples(index=False, name=None), published["mean"], strict=True))
     sources = list(published["source"].unique())

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flexifed import costs, headline, tables
+from flexifed import costs, deviation, headline, tables
 from flexifed.cell import Cell
 from flexifed.collect import collect
 from flexifed.protocol import Partition, Protocol
@@ -95,3 +95,5 @@ def write_tables(folder: Path, expected: Sequence[Cell], protocols: Mapping[str,
     tables.write(cells, runs, out, expected=expected, protocols=protocols)
     headline.write(cells, table1, out, expected=expected, protocols=protocols)
     costs.write(cells, runs, table1, out, expected=expected, protocols=protocols)
+    presets = {name: name for name in protocols}
+    deviation.write(table1, runs, out, expected=expected, protocols=protocols, presets=presets)

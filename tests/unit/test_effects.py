@@ -78,14 +78,6 @@ def test_effects_that_add_up_have_no_interaction(tmp_path: Path) -> None:
     assert table.iloc[3]["outcome"] == "none"
 
 
-def test_a_known_effect_is_found_in_95_of_100_intervals() -> None:
-    """Made-up seeds with an effect of 3 points and noise of 1: the intervals hold 3 as often as they say."""
-    draws = np.random.default_rng(5).normal(3.0, 1.0, (2000, 3))
-    summaries = [tables.summarise(pd.Series(draw)) for draw in draws]
-    held = np.mean([summary.ci95_low < 3.0 < summary.ci95_high for summary in summaries])
-    assert held == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 2000))
-
-
 def test_another_reading_of_the_bases_curves_needs_no_run_of_its_own(tmp_path: Path) -> None:
     """Made-up curves are 5 points lower before aggregation, the same in each seed, so nothing is claimed of chance."""
     best = Effect("final number", "mean of two rounds", "base", "base", FinalNumber(rule="last_rounds", rounds=2))

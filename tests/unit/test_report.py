@@ -4,11 +4,12 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from flexifed import effects, effects_figure, figures, overview, report, tables
+from flexifed import deviation, deviation_figure, effects, effects_figure, figures, overview, report, tables
 from flexifed.cell import Cell
 from flexifed.collect import read_runs
 from flexifed.effects import Effect
@@ -16,7 +17,7 @@ from flexifed.report import Sources, classifier, moments, pictures, provenance, 
 from flexifed.report import answer as answers
 from flexifed.report import effects as effects_section
 from flexifed.report import published as published_section
-from flexifed.report.parts import Grid
+from flexifed.report.parts import Grid, Points
 from flexifed.typeset import blocks
 from tests.unit import results
 from tests.unit.results import PROTOCOL, write_study
@@ -28,9 +29,16 @@ def cell(strategy: str, seed: int) -> Cell:
     return Cell("cifar10", "vgg", strategy, "official", seed)
 
 
-def write_tables(folder: Path, accuracy: dict[Cell, dict[str, float]], expected: list[Cell]) -> None:
-    write_study(folder, accuracy)
-    results.write_tables(folder, expected, {"official": PROTOCOL}, folder / "tables")
+def write_tables(
+    folder: Path,
+    accuracy: dict[Cell, dict[str, float]],
+    expected: list[Cell],
+    protocols: tuple[str, ...] = ("official",),
+    **settings: Any,
+) -> None:
+    """All tables of a study, in the folder's `tables`, beside its `cells.parquet` and `runs.parquet`."""
+    write_study(folder, accuracy, **settings)
+    results.write_tables(folder, expected, dict.fromkeys(protocols, PROTOCOL), folder / "tables")
 
 
 class Page(HTMLParser):
@@ -149,10 +157,29 @@ def test_one_seed_orders_nothing(tmp_path: Path) -> None:
 
 def test_what_is_not_comparable_is_not_set_beside_published_numbers(tmp_path: Path) -> None:
     study = {cell("max_common", 1): {"V1": 60.0, "V2": 62.0}}
-    cells, runs = write_study(tmp_path, study, width=0.125)
-    tables.write(cells, runs, tmp_path, expected=list(study), protocols={"official": PROTOCOL})
-    first, published = (tables.read(tmp_path / f"{name}.csv") for name in ("table1", "published"))
-    assert list(published_section.grids(first, published)) == []
+    write_tables(tmp_path, study, list(study), width=0.125)
+    sources = Sources("study", tmp_path / "tables", tmp_path / "runs.parquet", [], list(study))
+    (part,) = published_section.section(sources).parts
+    assert isinstance(part, Points)
+    assert part.items == ["No number of this study may be set beside a published one (1 line): width 1/8 (1)."]
+
+
+def test_errors_are_told_in_words_then_in_a_figure_and_grids(tmp_path: Path) -> None:
+    """The paper has 80.6 and 85.2 for Max-Common on VGG-11 and VGG-13."""
+    study = {cell("max_common", seed): {"V1": 82.6, "V2": 81.2 + 2 * seed} for seed in (0, 1)}
+    write_tables(tmp_path, study, list(study))
+    deviation_figure.write(tmp_path / "tables/errors.csv", tmp_path / "errors")
+    expected = [*study, *(cell("standalone", seed) for seed in (0, 1))]
+    sources = Sources("study", tmp_path / "tables", tmp_path / "runs.parquet", [tmp_path / "errors.png"], expected)
+    parts = published_section.section(sources).parts
+    assert [part.kind for part in parts] == ["points", "remark", "grid", "picture", "grid", "grid"]
+    claims, *_, by_cell, _ = parts
+    assert isinstance(claims, Points) and isinstance(by_cell, Grid)
+    assert claims.items[0] == (
+        "official is 2.5 points from the paper on average, over 2 of 2 numbers "
+        "(mean error -0.5, root mean square 2.5); 1 of 1 published numbers are inside our interval."
+    )
+    assert by_cell.rows[0] == ["paper", "Max-Common", "+2.0 ± 0.0", "-3.0 ± 12.7", "-0.5 ± 6.4"]
 
 
 def test_missing_cells_by_name(tmp_path: Path) -> None:
@@ -180,14 +207,15 @@ def test_effects_come_first_with_claims_a_figure_and_grids(tmp_path: Path) -> No
         for seed, value in enumerate(values)
     }
     expected = [*there, *(replace(cell("max_common", seed), protocol="never") for seed in range(3))]
-    cells, runs = write_study(tmp_path, there)
     protocols = dict.fromkeys(("official", "few", "never"), PROTOCOL)
-    results.write_tables(tmp_path, expected, protocols, tmp_path)
+    write_tables(tmp_path, there, expected, tuple(protocols))
+    folder = tmp_path / "tables"
     named = [Effect("data", HOSTILE, "few", "official", PROTOCOL.final)]
     named += [Effect("classifier", "never averaged", "never", "official", PROTOCOL.final)]
-    effects.write(cells, tmp_path / "table1.csv", tmp_path, expected=expected, protocols=protocols, effects=named)
-    effects_figure.write(tmp_path / "effects.csv", tmp_path / "effects")
-    sources = Sources("study", tmp_path, runs, [tmp_path / "effects.png"], expected, has_effects=True)
+    cells, runs = tmp_path / "cells.parquet", tmp_path / "runs.parquet"
+    effects.write(cells, folder / "table1.csv", folder, expected=expected, protocols=protocols, effects=named)
+    effects_figure.write(folder / "effects.csv", tmp_path / "effects")
+    sources = Sources("study", folder, runs, [tmp_path / "effects.png"], expected, has_effects=True)
     report.render(sources, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     parsed = Page(text)
@@ -199,7 +227,7 @@ def test_effects_come_first_with_claims_a_figure_and_grids(tmp_path: Path) -> No
     assert "2 rounds (authors' script: 502)." in parsed.words
     (image,) = [attributes for tag, attributes in parsed.tags if tag == "img"]
     assert (image["alt"] or "").startswith("What each factor does. What each change does to the final number")
-    (grid,) = effects_section.grids(effects.read(tmp_path / "effects.csv"), tables.read(tmp_path / "table1.csv"))
+    (grid,) = effects_section.grids(effects.read(folder / "effects.csv"), tables.read(folder / "table1.csv"))
     assert {len(row) for row in grid.rows} == {len(grid.columns)}
 
 
@@ -271,6 +299,8 @@ def test_columns_of_the_reports_tables_match_their_headings(tmp_path: Path) -> N
     grids += [moments.grid(tables.read(tmp_path / "tables" / "phases.csv"))]
     grids += [classifier.grid(tables.read(tmp_path / "tables" / "table3.csv"))]
     grids += published_section.grids(first, tables.read(tmp_path / "tables" / "published.csv"))
+    grids += [published_section.in_all(deviation.read(tmp_path / "tables" / "errors_in_all.csv"))]
+    grids += published_section.by_cell(deviation.read(tmp_path / "tables" / "errors.csv"))
     for grid in grids:
         assert grid.rows
         assert {len(row) for row in grid.rows} == {len(grid.columns)}, grid.heading

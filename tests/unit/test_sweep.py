@@ -13,7 +13,7 @@ from scipy import stats
 from flexifed import report, sweep, sweep_figure, tables
 from flexifed.cell import Cell
 from flexifed.report import sweep as section
-from tests.unit.results import PROTOCOL, Accuracy, write_study
+from tests.unit.results import PROTOCOL, Accuracy, write_study, write_tables
 
 PROTOCOLS = {"many": PROTOCOL, "one": replace(PROTOCOL, versions=("V1",)), "few": PROTOCOL}
 CLIENTS = {"many": 40, "few": 24}
@@ -29,9 +29,9 @@ def study(
     folder: Path, accuracy: dict[Cell, Accuracy], values: dict[str, int], expected: list[Cell] | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`sweep.csv` and `sweep_gains.csv`."""
-    cells, runs = write_study(folder, accuracy)
+    cells, _ = write_study(folder, accuracy)
     cells_of = expected or list(accuracy)
-    tables.write(cells, runs, folder, expected=cells_of, protocols=PROTOCOLS)
+    write_tables(folder, cells_of, {cell.protocol: PROTOCOLS[cell.protocol] for cell in cells_of}, folder)
     sweep.write(cells, folder, expected=cells_of, protocols=PROTOCOLS, over="number of things", values=values)
     return tables.read(folder / "sweep.csv"), tables.read(folder / "sweep_gains.csv")
 

@@ -1,11 +1,11 @@
 """Tables: final numbers and statistics worked by hand, and never a number where a cell is missing."""
 
-import math
-from dataclasses import replace
+from dataclasses import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import replace
 
 from flexifed import tables, typeset
 from flexifed.cell import Cell
@@ -100,29 +100,6 @@ def test_phase_and_mode_are_the_protocols(tmp_path: Path) -> None:
     assert mean(mode="train") == pytest.approx(63.0)
     with pytest.raises(UserError, match=r"protocols\.official\.final: .* after aggregation only"):
         mean(phase="local", mode="train")
-
-
-# Statistics over seeds
-
-
-def test_mean_deviation_and_interval_of_two_seeds() -> None:
-    """Deviation sqrt(2), standard error 1, t of one degree of freedom 12.706."""
-    summary = tables.summarise(pd.Series([60.0, 62.0]))
-    assert (summary.n_seeds, summary.mean) == (2, 61.0)
-    assert summary.std == pytest.approx(1.41421, abs=1e-5)
-    assert (summary.ci95_low, summary.ci95_high) == pytest.approx((61 - 12.706, 61 + 12.706), abs=1e-3)
-
-
-def test_one_seed_has_no_interval() -> None:
-    summary = tables.summarise(pd.Series([60.0]))
-    assert (summary.n_seeds, summary.mean) == (1, 60.0)
-    assert all(map(math.isnan, (summary.std, summary.ci95_low, summary.ci95_high)))
-
-
-def test_no_seed_has_no_number() -> None:
-    summary = tables.summarise(pd.Series(dtype=float))
-    assert summary.n_seeds == 0
-    assert math.isnan(summary.mean)
 
 
 # Table 1
@@ -248,20 +225,25 @@ def test_comparisons_are_paired_by_seed(tmp_path: Path) -> None:
     assert row["verdict"] == "holds"
 
 
-@pytest.mark.parametrize(
-    ("differences", "verdict"),
-    [
-        ([1.0, 1.1], "holds"),
-        ([-1.0, -1.1], "contradicted"),
-        ([1.0, 3.0], "not resolved"),
-        ([1.0, 1.0], "not resolved"),
-        ([-0.3, 0.1 - 0.4, -0.3], "not resolved"),
-        ([9.0], "one seed"),
-        ([], "missing"),
-    ],
-)
-def test_verdicts(differences: list[float], verdict: str) -> None:
-    assert tables.verdict(tables.summarise(pd.Series(differences, dtype=float))) == verdict
+def test_every_ordering_of_a_block_with_missing_cells_has_a_line(tmp_path: Path) -> None:
+    """Max-Common lacks a seed, Basic-Common all; Standalone is not of the study."""
+    strategies = ("basic_common", "clustered_common", "clustered_fl", "max_common")
+    expected = [cell(strategy, seed) for strategy in strategies for seed in (1, 2)]
+    there = [
+        one for one in expected if one.strategy != "basic_common" and (one.strategy, one.seed) != ("max_common", 2)
+    ]
+    cells, runs = write_study(tmp_path, {one: {"V1": 60.0 + one.seed, "V2": 62.0} for one in there})
+    tables.write(cells, runs, tmp_path, expected=expected, protocols={"official": PROTOCOL})
+    table = tables.read(tmp_path / "comparisons.csv").set_index(["higher", "lower"])
+    assert table["verdict"].to_dict() == {
+        ("max_common", "clustered_common"): "one seed",
+        ("clustered_common", "clustered_fl"): "not resolved",
+        ("clustered_common", "basic_common"): "missing",
+    }
+    assert list(table["n_seeds"]) == [1, 2, 0]
+    numbers = table[["difference", "ci95_low", "ci95_high"]]
+    assert numbers.loc[("clustered_common", "basic_common")].isna().all()
+    assert numbers.loc[("max_common", "clustered_common"), ["ci95_low", "ci95_high"]].isna().all()
 
 
 def test_the_papers_orderings_are_those_of_every_block_of_its_table() -> None:

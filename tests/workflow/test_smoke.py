@@ -75,8 +75,12 @@ def test_tables_figures_and_report_are_there(finished: Checkout) -> None:
     costs = pd.read_csv(results / "tables/costs.csv")
     assert (costs.mb_up[costs.strategy == "standalone"] == 0).all()
     assert (costs.mb_up[costs.strategy == "max_common"] > 0).all()
+    errors = pd.read_csv(results / "tables/errors.csv")
+    assert set(errors.source[errors.dataset == "cifar10"]) >= {"paper", "2006wzt/FlexiFed-IMP"}
+    assert errors.error.isna().all()
+    assert not pd.read_csv(results / "tables/errors_in_all.csv").n_compared.any()
     assert (results / "report.html").stat().st_size > 100_000
-    for kind in ("convergence", "costs", "sharing", "class_mix", "effects"):
+    for kind in ("convergence", "costs", "errors", "sharing", "class_mix", "effects"):
         assert list((results / "figures").glob(f"{kind}*.png")), kind
 
 

@@ -53,6 +53,7 @@ EFFECTS = f"{FIGURES}/effects"
 COSTS = f"{FIGURES}/costs"
 SWEEP = f"{FIGURES}/sweep"
 OVERVIEW = f"{FIGURES}/overview"
+ERRORS = f"{FIGURES}/errors"
 
 
 def of_cells(pattern, cells=CELLS):
@@ -81,7 +82,7 @@ def figure_stems():
     class_mixes = [CLASS_MIX.format(dataset=d, protocol=p, seed=seed) for (d, p), seed in seeds.items()]
     whole = [EFFECTS] * bool(STUDY.effects) + [SWEEP] * (STUDY.sweep is not None)
     whole += [OVERVIEW] * layout.has_overview(CELLS)
-    return [*whole, FINAL_NUMBERS, COSTS, *of_cells(CONVERGENCE), *of_cells(SHARING, COLLECTED), *class_mixes]
+    return [*whole, ERRORS, FINAL_NUMBERS, COSTS, *of_cells(CONVERGENCE), *of_cells(SHARING, COLLECTED), *class_mixes]
 
 
 # Wildcards

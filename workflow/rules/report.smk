@@ -9,6 +9,7 @@ report: f"{workflow.basedir}/workflow/report/workflow.rst"
 rule report_page:
     input:
         tables=rules.tables.output,
+        errors=rules.errors.output,
         effects=rules.effects.output.csv if STUDY.effects else [],
         headline=rules.headline.output.csv,
         costs=rules.costs.output.csv,

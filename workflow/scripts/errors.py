@@ -1,0 +1,16 @@
+"""Write the errors against published numbers: adapter between the rule and flexifed.deviation."""
+
+from pathlib import Path
+
+from flexifed import config, deviation, logs
+
+with logs.to(snakemake.log[0]):
+    study = config.parse(snakemake.config)
+    deviation.write(
+        Path(snakemake.input.table1),
+        Path(snakemake.input.runs),
+        Path(snakemake.output.cells).parent,
+        expected=study.cells(),
+        protocols={name: study.protocol(name) for name in study.protocols},
+        presets={name: study.preset(name) for name in study.protocols},
+    )
