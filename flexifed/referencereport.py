@@ -1,5 +1,6 @@
 """Tables, figures and a page of a folder of reference results, from its cells and its queue alone."""
 
+import os
 from pathlib import Path
 
 from flexifed import collect, figures, layout, queue, report, tables
@@ -41,6 +42,7 @@ def render(folder: Path) -> Path:
         runs_file=records,
         figures=[*_figures(folder, runs, curves)],
         expected=expected,
+        records=Path(os.path.relpath(folder, out)),
     )
     report.render(sources, page)
     return page
