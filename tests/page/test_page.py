@@ -88,6 +88,19 @@ def test_numbers_sort_as_numbers_and_what_is_missing_comes_last(page: Page) -> N
         assert texts[len(numbers) :] == ["missing"] * len(MISSING)
 
 
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["1,015", "400.5 ± 0.3", "▼ -3.2", "–", "missing"], [1015, 400.5, -3.2, None, None]),
+        (["+1.2 to +7.3", "0 in every seed", "not run"], [1.2, 0, None]),
+        (["2026-01-02T00:00", "2026-01-01T00:00", "–"], ["2026-01-02T00:00", "2026-01-01T00:00", None]),
+        (["26b6e02b", "12 classes"], ["26b6e02b", "12 classes"]),
+    ],
+)
+def test_what_cells_are_sorted_by(page: Page, texts: list[str], expected: list[object]) -> None:
+    assert page.evaluate("texts => keys(texts)", texts) == expected
+
+
 def test_the_keyboard_sorts_too_and_only_one_heading_is_sorted_by(page: Page) -> None:
     table = page.locator("#when-and-how-accuracy-is-measured table")
     heading(table, "before").get_by_role("button").press("Enter")
