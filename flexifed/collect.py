@@ -3,6 +3,7 @@
 Nothing later opens a cell again: tables, figures and the report are functions of these two files.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,6 +56,7 @@ RUNS = pa.schema(
         ("classifier", pa.string()),
         ("normalisation", pa.string()),
         ("protocol_settings", pa.string()),
+        ("settings_digest", pa.string()),
         ("engine", pa.string()),
         ("precision", pa.string()),
         ("verified", pa.bool_()),
@@ -75,7 +77,10 @@ RUNS = pa.schema(
     ]
 )
 """Columns of `runs.parquet`; options, settings and the bytes of each client in a round are JSON, other bytes are sums
-over the clients; `device` joins those of a run's sessions by `; `. Empty where not recorded."""
+over the clients; `device` joins those of a run's sessions by `; `. Empty where not recorded.
+
+`settings_digest` is the start of the SHA-256 digest of all settings of the record, so equal settings have equal ones.
+"""
 
 
 def collect(cell_folders: Sequence[Path], cells: Path, runs: Path) -> None:
@@ -136,6 +141,7 @@ def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
         "classifier": protocol["classifier"],
         "normalisation": protocol["normalisation"],
         "protocol_settings": json.dumps(protocol, sort_keys=True),
+        "settings_digest": _digest(run["settings"]),
         "engine": run["settings"]["engine"],
         "precision": run["settings"].get("precision", "float32"),  # older records know no other
         "verified": data["source"]["verified"],
@@ -154,6 +160,10 @@ def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
         "started": run["started"],
         "seconds": run["seconds"],
     }
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_curves(cells: Path, **equal: str) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Tables, figures and a page of a folder of reference results, from its cells and its queue alone."""
 
+import os
 from pathlib import Path
 
 from flexifed import (
@@ -55,6 +56,7 @@ def render(folder: Path) -> Path:
         figures=[*_figures(folder, runs, curves)],
         expected=[run.job.cell for run in runs],
         has_effects=bool(effects.of_folder(folder)),
+        records=Path(os.path.relpath(folder, out)),
     )
     report.render(sources, page)
     return page

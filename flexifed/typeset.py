@@ -9,6 +9,10 @@ from flexifed.titles import title, version_title
 _LATEX = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "±": r"$\pm$", "–": "--"})
 
 
+BESIDE = ("paper", "delta")
+"""First cells of the rows of a block that belong to the strategy's row above them."""
+
+
 def number(line: pd.Series) -> str:
     """`84.8 ± 0.4`: mean and half-width of the 95 % interval; no interval for one seed; `missing` for none."""
     if line["n_seeds"] == 0:
@@ -42,12 +46,16 @@ def by_family(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def block_rows(block: pd.DataFrame) -> list[list[str]]:
-    """A block as text: a row per strategy, a column per version and their mean; then the paper's, where comparable."""
+    """A block as text: a row per strategy, a column per version and their mean.
+
+    Below it, where they are comparable, the paper's numbers and ours less the paper's.
+    """
     rows = []
     for strategy, lines in block.groupby("strategy", sort=False):
         rows.append([title(str(strategy)), *(number(line) for _, line in lines.iterrows())])
         if lines["paper"].notna().any():
             rows.append(["paper", *("–" if pd.isna(value) else f"{value:.1f}" for value in lines["paper"])])
+            rows.append(["delta", *("–" if pd.isna(value) else f"{value:+.1f}" for value in lines["delta"])])
     return rows
 
 
@@ -73,14 +81,15 @@ def markdown(table: pd.DataFrame) -> str:
         "# Table 1",
         "",
         "Accuracy in percent. Mean over seeds ± half-width of the 95 % Student t interval over seeds; one seed has no",
-        "interval. The paper's numbers stand below ours only where setting and data allow the comparison.",
+        "interval. The paper's numbers, and ours less the paper's (delta), stand below ours only where setting and",
+        "data allow the comparison.",
     ]
     for (dataset, family, protocol), block in blocks(table):
         columns = header(family, block)
         text += ["", f"## {block_title(dataset, family, protocol)} ({seeds_text(block)})", ""]
         text += [f"| {' | '.join(columns)} |", f"| --- |{' ---: |' * (len(columns) - 1)}"]
         for row in block_rows(block):
-            cells = [f"*{cell}*" for cell in row] if row[0] == "paper" else row
+            cells = [f"*{cell}*" for cell in row] if row[0] in BESIDE else row
             text.append(f"| {' | '.join(cells)} |")
         text += [line for note in notes(block) for line in ("", f"Note: {note}.")]
     return "\n".join(text) + "\n"
@@ -97,7 +106,7 @@ def latex(table: pd.DataFrame) -> str:
         text += ["\\midrule", " & ".join(c.translate(_LATEX) for c in columns) + " \\\\", "\\midrule"]
         for row in block_rows(block):
             cells = [cell.translate(_LATEX) for cell in row]
-            text.append(" & ".join(f"\\textit{{{c}}}" for c in cells) if row[0] == "paper" else " & ".join(cells))
+            text.append(" & ".join(f"\\textit{{{c}}}" for c in cells) if row[0] in BESIDE else " & ".join(cells))
             text[-1] += " \\\\"
         text += ["\\bottomrule", "\\end{tabular}", *(f"% {note}" for note in notes(block))]
     return "\n".join(text) + "\n"

@@ -3,14 +3,18 @@
 A section of the page is a module here with a function `section(sources)`; `SECTIONS` is their order.
 """
 
+import base64
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
+import markupsafe
 
 from flexifed import files
 from flexifed.report import (
     answer,
+    brief,
     classifier,
     costs,
     effects,
@@ -30,6 +34,7 @@ __all__ = ["Sources", "render"]
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
 SECTIONS: tuple[Callable[[Sources], Section], ...] = (
+    brief.section,
     effects.section,
     sweep.section,
     answer.section,
@@ -59,12 +64,25 @@ def render(sources: Sources, out: Path) -> None:
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     sections = [make(sources) for make in SECTIONS]
+    script, style = ((TEMPLATES / f"report.{suffix}").read_text(encoding="utf-8") for suffix in ("js", "css"))
     page = environment.get_template("report.html.j2").render(
         study=sources.study,
-        n_expected=len(sources.expected),
-        n_missing=len(sources.missing()),
-        hours=f"{sources.runs['seconds'].sum() / 3600:.1f}",
         sections=[section for section in sections if section.parts],
+        script=markupsafe.Markup(script),
+        style=markupsafe.Markup(style),
+        policy=policy(script, style),
     )
     with files.complete(out) as partial:
         partial.write_text(page, encoding="utf-8")
+
+
+def policy(script: str, style: str) -> str:
+    """The page's Content-Security-Policy: images in the page, this script and this style, and nothing else."""
+    allowed = {"img-src": "data:", "script-src": _hash(script), "style-src": _hash(style)}
+    none = ("default-src", "base-uri", "form-action")
+    return "; ".join(f"{name} {what}" for name, what in {**dict.fromkeys(none, "'none'"), **allowed}.items())
+
+
+def _hash(text: str) -> str:
+    """A source expression that allows an inline element with exactly this content."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

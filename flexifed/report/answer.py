@@ -2,10 +2,12 @@
 
 import pandas as pd
 
-from flexifed.report.parts import Remark, Section, Sources, Words
-from flexifed.tables import MEAN
+from flexifed.report.parts import SYMBOLS, Entry, Grid, Points, Remark, Section, Sources, Verdict
+from flexifed.tables import CLAIMS, MEAN
 from flexifed.titles import title
 from flexifed.typeset import block_title, blocks, notes, number, seeds_text
+
+BLOCK = ["dataset", "family", "protocol"]
 
 OPENINGS = {
     "holds": "Ordered as in the paper, with the 95 % interval of the difference above zero:",
@@ -18,16 +20,45 @@ OPENINGS = {
 
 
 def section(sources: Sources) -> Section:
-    """A paragraph per block."""
+    """The verdicts at a glance, then a list per block."""
     comparisons = sources.table("comparisons")
-    told = [
-        Words(" ".join(sentences(key, block, comparisons)), block_title(*key)) for key, block in blocks(sources.table1)
-    ]
+    told = [Points(sentences(key, block, comparisons), block_title(*key)) for key, block in blocks(sources.table1)]
     how = Remark(
         "Orderings are judged by the differences within a seed (same partition, same initial weights) and their 95 % "
         "Student t interval over seeds; they are not adjusted for the number of comparisons."
     )
-    return Section("The answer by protocol" if sources.has_effects else "The answer", [*told, how])
+    glance = [] if comparisons.empty else [verdicts(comparisons)]
+    return Section("The answer by protocol" if sources.has_effects else "The answer", [*glance, *told, how])
+
+
+def of_block(key: tuple[str, str, str], comparisons: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons of a block, in their order."""
+    return comparisons[(comparisons[BLOCK] == list(key)).all(axis=1)]
+
+
+def verdicts(comparisons: pd.DataFrame) -> Grid:
+    """A row per block, a column per ordering of the paper.
+
+    Args:
+        comparisons: as `tables.comparisons` gives it, of the whole study, at least one.
+    """
+    there = set(zip(comparisons["higher"], comparisons["lower"], strict=True))
+    claims = [claim for claim in CLAIMS if claim in there]
+    rows: list[list[Entry]] = []
+    for key, pairs in comparisons.groupby(BLOCK, sort=False):
+        of = {(pair["higher"], pair["lower"]): Verdict(pair["verdict"], _gain(pair)) for _, pair in pairs.iterrows()}
+        rows.append([block_title(*map(str, key)), *(of.get(claim, "not compared") for claim in claims)])
+    columns = ["block", *(f"{title(higher)} over {title(lower)}" for higher, lower in claims)]
+    words = [
+        "holds: the interval of the difference is above zero",
+        "contradicted: below zero",
+        "not resolved: it holds zero",
+        "one seed: no interval",
+        "missing: no pair of runs",
+    ]
+    legend = "; ".join(f"{symbol} {text}" for symbol, text in zip(SYMBOLS.values(), words, strict=True))
+    note = f"{legend}. Numbers are differences in percentage points with their 95 % interval"
+    return Grid("The paper's orderings", columns, rows, [note], words=len(columns))
 
 
 def sentences(key: tuple[str, str, str], block: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
@@ -38,13 +69,12 @@ def sentences(key: tuple[str, str, str], block: pd.DataFrame, comparisons: pd.Da
         block: the block's rows of Table 1.
         comparisons: as `tables.comparisons` gives it, of the whole study.
     """
-    lines = block[(block["version"] == MEAN) & (block["n_seeds"] > 0)].sort_values("mean", ascending=False)
+    lines = ranked(block)
     if lines.empty:
         return ["Missing: no cell of this block is there."]
     order = ", ".join(f"{title(line['strategy'])} {number(line)}" for _, line in lines.iterrows())
     found = [f"Accuracy in percent, mean over versions ({seeds_text(block)}): {order}."]
-    same = (comparisons[["dataset", "family", "protocol"]] == list(key)).all(axis=1)
-    pairs = comparisons[same]
+    pairs = of_block(key, comparisons)
     for outcome, opening in OPENINGS.items():
         told = [_comparison(pair) for _, pair in pairs[pairs["verdict"] == outcome].iterrows()]
         found += [f"{opening} {'; '.join(told)}."] if told else []
@@ -53,10 +83,19 @@ def sentences(key: tuple[str, str, str], block: pd.DataFrame, comparisons: pd.Da
     return found
 
 
+def ranked(block: pd.DataFrame) -> pd.DataFrame:
+    """The means over versions that are there, highest first."""
+    return block[(block["version"] == MEAN) & (block["n_seeds"] > 0)].sort_values("mean", ascending=False)
+
+
 def _comparison(pair: pd.Series) -> str:
     """`Max-Common over Clustered-Common +2.5 (1.1 to 3.9)`."""
-    text = f"{title(pair['higher'])} over {title(pair['lower'])}"
+    return f"{title(pair['higher'])} over {title(pair['lower'])} {_gain(pair)}".rstrip()
+
+
+def _gain(pair: pd.Series) -> str:
+    """`+2.5 (1.1 to 3.9)`; `+2.5` of one seed; nothing of none."""
     if pair["n_seeds"] == 0:
-        return text
+        return ""
     interval = f" ({pair['ci95_low']:.1f} to {pair['ci95_high']:.1f})" if pair["n_seeds"] > 1 else ""
-    return f"{text} {pair['difference']:+.1f}{interval}"
+    return f"{pair['difference']:+.1f}{interval}"

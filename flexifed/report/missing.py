@@ -2,12 +2,19 @@
 
 from flexifed.report.parts import Points, Section, Sources
 
+FEW = 10
+"""Missing runs that are listed openly; more are folded."""
+
 
 def section(sources: Sources) -> Section:
-    """The cells by name, folded, and where to read why they are not there."""
+    """The cells by name, and where to read why they are not there."""
     absent = sources.missing()
     about = (
         f"{len(absent)} of {len(sources.expected)} runs are not there; nothing below stands in for them. Why a run "
         "failed is the last line of its log, logs/cells/ and its name, beside this page."
     )
-    return Section("What is missing", [Points(absent, summary="The missing runs")] if absent else [], about)
+    return Section(
+        "What is missing",
+        [Points(absent, summary="The missing runs" if len(absent) > FEW else "")] if absent else [],
+        about,
+    )

@@ -1,9 +1,13 @@
 """What the report is made from, and what a section of it may hold."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -24,6 +28,7 @@ class Sources:
         expected: the study's cells.
         has_effects: whether the study names effects, and so has `effects.csv`.
         has_sweep: whether the study names a sweep, and so has `sweep.csv` and `sweep_gains.csv`.
+        records: the folder that holds `cells/`, as seen from the page.
     """
 
     study: str
@@ -33,6 +38,7 @@ class Sources:
     expected: Sequence[Cell]
     has_effects: bool = False
     has_sweep: bool = False
+    records: Path = Path()
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -52,6 +58,50 @@ class Sources:
         """The expected cells that have no run."""
         there = {Cell(*values) for values in self.runs[CELL].itertuples(index=False)}
         return [str(cell) for cell in self.expected if cell not in there]
+
+
+# What a cell of a grid may hold beside text
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link to a place on the page, by the name given there (see `anchor`)."""
+
+    text: str
+    to: str
+
+
+@dataclass(frozen=True)
+class Links:
+    """Links, one after the other."""
+
+    links: Sequence[Link]
+    kind: str = field(default="links", init=False)
+
+
+SYMBOLS = {"holds": "✓", "contradicted": "✗", "not resolved": "○", "one seed": "•", "missing": "–"}
+"""Before each verdict of `tables.verdict`, so that none is told by its colour alone."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One of `SYMBOLS` with its symbol and colour, and what it rests on."""
+
+    word: str
+    text: str = ""
+    kind: str = field(default="verdict", init=False)
+
+    @property
+    def symbol(self) -> str:
+        """What stands before the word."""
+        return SYMBOLS[self.word]
+
+
+Entry = str | Links | Verdict
+"""A cell of a grid."""
+
+
+# Parts
 
 
 @dataclass(frozen=True)
@@ -83,15 +133,32 @@ class Points:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table as text, the first `words` of its columns in words. With a `summary` it is folded behind that line."""
+    """A table, the first `words` of its columns in words. With a `summary` it is folded behind that line.
+
+    Attributes:
+        beside: first cells of the rows that belong to the row above them: they are set in italics and stay below it.
+        anchors: a name for each row that links may lead to.
+    """
 
     heading: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Entry]]
     notes: Sequence[str] = ()
     words: int = 1
     summary: str = ""
+    beside: Sequence[str] = ()
+    anchors: Sequence[str] = ()
     kind: str = field(default="grid", init=False)
+
+    @property
+    def groups(self) -> list[list[tuple[str, Sequence[Entry]]]]:
+        """The rows with their anchors, each together with those beside it; without any, all rows are one group."""
+        groups: list[list[tuple[str, Sequence[Entry]]]] = []
+        for name, row in zip_longest(self.anchors, self.rows, fillvalue=""):
+            if not groups or (self.beside and row[0] not in self.beside):
+                groups.append([])
+            groups[-1].append((name, row))
+        return groups
 
 
 @dataclass(frozen=True)
@@ -106,6 +173,9 @@ class Picture:
 
 Part = Words | Remark | Points | Grid | Picture
 
+HANDFUL = {"picture": 5, "words": 10, "points": 10, "grid": 10}
+"""Parts of a kind that a section shows; where it has more, each is folded behind its heading or caption."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -114,6 +184,22 @@ class Section:
     heading: str
     parts: Sequence[Part]
     about: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """The name that links to the section lead to."""
+        return re.sub(r"[^a-z0-9]+", "-", self.heading.lower()).strip("-")
+
+    @property
+    def folded(self) -> set[str]:
+        """Kinds of which the section has more than a handful."""
+        counts = Counter(part.kind for part in self.parts)
+        return {kind for kind, most in HANDFUL.items() if counts[kind] > most}
+
+
+def anchor(cell: Cell) -> str:
+    """The name of a run's record on the page, without characters that a link could not hold."""
+    return quote(f"run/{cell}")
 
 
 def points(value: float, signed: bool = False) -> str:

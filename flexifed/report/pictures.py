@@ -74,16 +74,24 @@ def sharing(sources: Sources) -> Section:
 
 
 def of_kind(figures: Sequence[Path], kind: str) -> list[Picture]:
-    """The figures of a kind."""
-    return [_picture(path) for path in figures if path.name.split(".")[0] == kind]
+    """The figures of a kind. Files with the same content are one figure: many protocols have the same plans."""
+    titles: dict[str, list[str]] = {}
+    for path in figures:
+        if path.name.split(".")[0] == kind:
+            titles.setdefault(_uri(path), []).append(figure_title(*_named(path)))
+    captions = {uri: "; ".join(names) for uri, names in titles.items()}
+    return [Picture(caption, f"{caption}. {CAPTIONS[kind]}", uri) for uri, caption in captions.items()]
 
 
-def _picture(path: Path) -> Picture:
-    kind, *what = path.stem.split(".")
-    caption = figure_title(kind, what)
+def _uri(path: Path) -> str:
     kind_of_image = {".svg": "svg+xml", ".png": "png"}[path.suffix]
-    uri = f"data:image/{kind_of_image};base64,{base64.b64encode(path.read_bytes()).decode()}"
-    return Picture(caption, f"{caption}. {CAPTIONS[kind]}", uri)
+    return f"data:image/{kind_of_image};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _named(path: Path) -> tuple[str, list[str]]:
+    """The kind and what it is of, from a figure's file name."""
+    kind, *what = path.stem.split(".")
+    return kind, what
 
 
 def figure_title(kind: str, what: Sequence[str]) -> str:

@@ -1,20 +1,40 @@
-"""Table 1, a grid per block."""
+"""Table 1, a grid per block, and from each line the way to its runs."""
 
 import pandas as pd
 
-from flexifed.report.parts import Grid, Section, Sources
-from flexifed.typeset import block_rows, block_title, blocks, header, notes, seeds_text
+from flexifed.cell import Cell
+from flexifed.collect import CELL
+from flexifed.report.parts import Entry, Grid, Link, Links, Section, Sources, anchor
+from flexifed.typeset import BESIDE, block_rows, block_title, blocks, header, notes, seeds_text
 
 
 def section(sources: Sources) -> Section:
     """Every block of the study."""
     about = (
         "Accuracy in percent. Mean over seeds ± half-width of the 95 % Student t interval over seeds; a single seed "
-        "has no interval. The paper's numbers stand below ours only where setting and data allow the comparison."
+        "has no interval. The paper's numbers, and ours less the paper's (delta), stand below ours only where setting "
+        "and data allow the comparison. The last column leads to the records of the runs that a line is made from."
     )
-    return Section("Table 1", [grid(key, block) for key, block in blocks(sources.table1)], about)
+    return Section("Table 1", [grid(key, block, sources.runs) for key, block in blocks(sources.table1)], about)
 
 
-def grid(key: tuple[str, str, str], block: pd.DataFrame) -> Grid:
-    """A block of Table 1."""
-    return Grid(f"{block_title(*key)} ({seeds_text(block)})", header(key[1], block), block_rows(block), notes(block))
+def grid(key: tuple[str, str, str], block: pd.DataFrame, runs: pd.DataFrame) -> Grid:
+    """A block of Table 1.
+
+    Args:
+        key: dataset, family and protocol.
+        block: the block's rows of Table 1.
+        runs: `runs.parquet`.
+    """
+    links = iter([_runs(runs, key, strategy) for strategy in block["strategy"].unique()])
+    rows: list[list[Entry]] = [[*row, "" if row[0] in BESIDE else next(links)] for row in block_rows(block)]
+    heading = f"{block_title(*key)} ({seeds_text(block)})"
+    return Grid(heading, [*header(key[1], block), "runs by seed"], rows, notes(block), beside=BESIDE)
+
+
+def _runs(runs: pd.DataFrame, key: tuple[str, str, str], strategy: str) -> Entry:
+    """Links to the runs of a line, by seed."""
+    dataset, family, protocol = key
+    same = (runs[["dataset", "family", "strategy", "protocol"]] == [dataset, family, strategy, protocol]).all(axis=1)
+    cells = sorted(Cell(*values) for values in runs.loc[same, CELL].itertuples(index=False))
+    return Links([Link(str(cell.seed), anchor(cell)) for cell in cells]) if cells else "–"

@@ -1,5 +1,7 @@
 """The report: one file, nothing from elsewhere, the answer as the numbers allow it."""
 
+import base64
+import hashlib
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,11 +15,11 @@ from flexifed import deviation, deviation_figure, effects, effects_figure, figur
 from flexifed.cell import Cell
 from flexifed.collect import read_runs
 from flexifed.effects import Effect
-from flexifed.report import Sources, classifier, moments, pictures, provenance, table1
+from flexifed.report import Sources, brief, classifier, moments, pictures, provenance, table1
 from flexifed.report import answer as answers
 from flexifed.report import effects as effects_section
 from flexifed.report import published as published_section
-from flexifed.report.parts import Grid, Points
+from flexifed.report.parts import Grid, Points, Words, anchor
 from flexifed.typeset import blocks
 from tests.unit import results
 from tests.unit.results import PROTOCOL, write_study
@@ -82,7 +84,15 @@ def page(tmp_path: Path) -> str:
 def test_the_page_is_well_formed_and_whole(page: str) -> None:
     parsed = Page(page)
     text = " ".join(parsed.words)
-    for heading in ("The answer", "What is missing", "Table 1", "Beside the published numbers", "Costs", "Provenance"):
+    for heading in (
+        "In short",
+        "The answer",
+        "What is missing",
+        "Table 1",
+        "Beside the published numbers",
+        "Costs",
+        "Provenance",
+    ):
         assert heading in text
     assert "61.5 ± 6.4" in text  # 12.706 * (1 / sqrt(2)) / sqrt(2) = 6.35 for V1: seeds 61 and 62
     assert "0123456789ab" in text
@@ -90,7 +100,7 @@ def test_the_page_is_well_formed_and_whole(page: str) -> None:
 
 def test_nothing_comes_from_elsewhere(page: str) -> None:
     for tag, attributes in Page(page).tags:
-        assert tag not in ("script", "link", "iframe", "object")
+        assert tag not in ("link", "iframe", "object")
         for name in ("src", "href", "srcset"):
             assert (attributes.get(name) or "data:").startswith(("data:", "#"))
     assert not re.search(r"url\(|@import", page)
@@ -103,9 +113,22 @@ def test_the_headline_claims_follow_the_answer(tmp_path: Path) -> None:
     report.render(sources, tmp_path / "report.html")
     parsed = Page((tmp_path / "report.html").read_text())
     headings = [word for word in parsed.words if word in ("The answer", "The paper's headline claims", "Table 1")]
-    assert headings == ["The answer", "The paper's headline claims", "Table 1"]
+    assert headings == 2 * ["The answer", "The paper's headline claims", "Table 1"]  # the contents, and the page
     assert "Max-Common is 2.6 to 9.7 points better than Clustered-FL" in parsed.words
     assert "Not resolved: CIFAR-10, VGG, protocol official +0.0 (0.0 to 0.0)." in " ".join(parsed.words)
+
+
+def test_nothing_but_the_pages_own_script_and_style_may_run(page: str) -> None:
+    parsed = Page(page)
+    (policy,) = [a["content"] or "" for _, a in parsed.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    directives = dict(directive.split(" ", 1) for directive in policy.split("; "))
+    assert directives["default-src"] == "'none'"
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert directives[f"{tag}-src"] == f"'sha256-{digest}'"
+        assert sum(name == tag for name, _ in parsed.tags) == 1
 
 
 def test_images_have_a_text(page: str) -> None:
@@ -116,7 +139,8 @@ def test_images_have_a_text(page: str) -> None:
 
 
 def test_a_hostile_name_is_text(page: str) -> None:
-    assert "<script" not in page
+    assert page.count("<script") == 1
+    assert '<script>"use strict"' in page
     assert HOSTILE in "".join(Page(page).words)
 
 
@@ -294,8 +318,8 @@ def test_columns_of_the_reports_tables_match_their_headings(tmp_path: Path) -> N
     write_tables(tmp_path, {cell("max_common", 1): {"V1": 60.0, "V2": 62.0}}, [cell("max_common", 1)])
     first = tables.read(tmp_path / "tables" / "table1.csv")
     runs: pd.DataFrame = read_runs(tmp_path / "runs.parquet")
-    grids = [table1.grid(key, block) for key, block in blocks(first)]
-    grids += [provenance.runs(runs), provenance.data(runs)]
+    grids = [table1.grid(key, block, runs) for key, block in blocks(first)]
+    grids += [provenance.runs(runs, Path()), provenance.data(runs)]
     grids += [moments.grid(tables.read(tmp_path / "tables" / "phases.csv"))]
     grids += [classifier.grid(tables.read(tmp_path / "tables" / "table3.csv"))]
     grids += published_section.grids(first, tables.read(tmp_path / "tables" / "published.csv"))
@@ -304,3 +328,41 @@ def test_columns_of_the_reports_tables_match_their_headings(tmp_path: Path) -> N
     for grid in grids:
         assert grid.rows
         assert {len(row) for row in grid.rows} == {len(grid.columns)}, grid.heading
+
+
+def test_a_folder_of_records_elsewhere_is_seen_from_the_page(tmp_path: Path) -> None:
+    write_tables(tmp_path, {cell("max_common", 1): {"V1": 60.0, "V2": 62.0}}, [cell("max_common", 1)])
+    grid = provenance.runs(read_runs(tmp_path / "runs.parquet"), Path("../elsewhere"))
+    assert grid.rows[0][-1] == "../elsewhere/cells/cifar10/vgg/max_common/official/seed1/run.json"
+
+
+def test_names_of_runs_suit_links() -> None:
+    assert anchor(cell("max_common", 1)) == "run/cifar10/vgg/max_common/official/seed1"
+    assert not set(anchor(cell('a b"<', 1))) & set(' "<')
+
+
+def test_a_study_of_many_blocks_is_folded(tmp_path: Path) -> None:
+    """Eleven blocks: their lines and tables are folded, and the opening counts their orderings together."""
+    there = {
+        replace(cell(strategy, seed), protocol=f"p{number}"): {"V1": value + seed / 10, "V2": value}
+        for number in range(11)
+        for strategy, value in (("standalone", 60.0 - number), ("basic_common", 60.0 + number))
+        for seed in (1, 2)
+    }
+    cells, runs = write_study(tmp_path, there)
+    protocols = {f"p{number}": PROTOCOL for number in range(11)}
+    tables.write(cells, runs, tmp_path, expected=[*there], protocols=protocols)
+    sources = Sources("study", tmp_path, runs, [], [*there])
+    opening = brief.section(sources)
+    assert isinstance(opening.parts[1], Words)
+    assert opening.parts[1].text == "Of the paper's orderings in 11 blocks, 11 in all, 11 are not resolved."
+    assert table1.section(sources).folded == {"grid"}
+    report.render(sources, tmp_path / "report.html")
+    assert ("details", {"class": "part"}) in Page((tmp_path / "report.html").read_text()).tags
+
+
+def test_figures_with_the_same_content_are_shown_once(tmp_path: Path) -> None:
+    for name, content in (("a", b"one"), ("b", b"two"), ("c", b"one")):
+        (tmp_path / f"sharing.vgg.{name}.png").write_bytes(content)
+    shown = pictures.of_kind(sorted(tmp_path.iterdir()), "sharing")
+    assert [picture.caption for picture in shown] == ["VGG, protocol a; VGG, protocol c", "VGG, protocol b"]

@@ -1,11 +1,11 @@
 """Tables: final numbers and statistics worked by hand, and never a number where a cell is missing."""
 
-from dataclasses import math
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import replace
 
 from flexifed import tables, typeset
 from flexifed.cell import Cell
@@ -187,6 +187,7 @@ def test_text_of_table1(tmp_path: Path) -> None:
     assert "| strategy | VGG-11 | VGG-13 | mean |" in markdown
     assert "| Standalone | 62.0 ± 2.5 | 62.0 ± 0.0 | 62.0 ± 1.2 |" in markdown  # 4.303 / sqrt(3) = 2.48
     assert "| *paper* | *64.4* | *64.8* | *64.6* |" in markdown
+    assert "| *delta* | *-2.4* | *-2.8* | *-2.6* |" in markdown
     assert "| Max-Common | missing | missing | missing |" in markdown
     assert r"Standalone & 62.0 $\pm$ 2.5 & 62.0 $\pm$ 0.0 & 62.0 $\pm$ 1.2 \\" in latex
     assert latex.count("\\begin{tabular}") == latex.count("\\bottomrule") == 1

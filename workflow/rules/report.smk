@@ -26,6 +26,6 @@ rule report_page:
         "../../envs/flexifed.yaml"
     params:
         code=code("flexifed.report"),
-        template=lambda wildcards: files.digest(PACKAGE / "templates/report.html.j2"),
+        templates=lambda wildcards: [files.digest(path) for path in sorted((PACKAGE / "templates").iterdir())],
     script:
         "../scripts/report_page.py"

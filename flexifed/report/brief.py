@@ -1,0 +1,96 @@
+"""The opening of the page: what was run, and the main answer of each block in one line."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from flexifed import effects, effects_text
+from flexifed.report.answer import of_block, ranked
+from flexifed.report.parts import Part, Points, Section, Sources, Words
+from flexifed.titles import title
+from flexifed.typeset import block_title, blocks, by_family, number, seeds_text
+
+HEADING = "In short"
+MANY = 8
+"""Blocks whose lines are shown; more are folded."""
+TELLING = 4
+"""Claims on effects that are shown here; the section on effects holds all."""
+
+COUNTED = {
+    "holds": ("holds", "hold"),
+    "contradicted": ("is contradicted", "are contradicted"),
+    "not resolved": ("is not resolved", "are not resolved"),
+    "one seed": ("rests on one seed", "rest on one seed"),
+    "missing": ("is missing", "are missing"),
+}
+"""A verdict of `tables.verdict` as the predicate of one ordering and of several."""
+
+
+def section(sources: Sources) -> Section:
+    """What was run, the claims on effects where the study names some, and a line per block."""
+    comparisons = sources.table("comparisons")
+    lines = [line(key, block, comparisons) for key, block in blocks(sources.table1)]
+    parts: list[Part] = [Words(what(sources)), *_effects(sources)]
+    if len(lines) > MANY:
+        together = (
+            f"Of the paper's orderings in {len(lines)} blocks, {len(comparisons)} in all, {counted(comparisons)}."
+        )
+        parts += [Words(together)] if len(comparisons) else []
+        return Section(HEADING, [*parts, Points(lines, summary=f"A line for each of the {len(lines)} blocks")])
+    return Section(HEADING, [*parts, Points(lines)])
+
+
+def what(sources: Sources) -> str:
+    """How much of the study there is, and what it took."""
+    cells, runs = sources.expected, sources.runs
+    n_blocks = len({(cell.dataset, cell.family, cell.protocol) for cell in cells})
+    grid = [
+        f"{_several(n_blocks, 'block')} (data set, family and protocol)",
+        _several(len({cell.strategy for cell in cells}), "strategy"),
+    ]
+    grid += [_several(len({cell.seed for cell in cells}), "seed")]
+    absent = len(sources.missing())
+    there = (
+        f"all {len(cells)} runs are there" if not absent else f"{len(cells) - absent} of {len(cells)} runs are there"
+    )
+    devices = "; ".join(sorted(set(runs["device"])))
+    took = f", {runs['seconds'].sum() / 3600:.1f} hours of training on {devices}" if len(runs) else ""
+    return f"{', '.join(grid[:-1])} and {grid[-1]}: {there}{took}."
+
+
+def _several(number: int, noun: str) -> str:
+    plural = noun[:-1] + "ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def _effects(sources: Sources) -> Sequence[Points]:
+    if not sources.has_effects:
+        return []
+    table = effects.read(sources.tables_folder / "effects.csv")
+    return [Points(effects_text.claims(block)[:TELLING], heading) for heading, block in by_family(table)]
+
+
+def line(key: tuple[str, str, str], block: pd.DataFrame, comparisons: pd.DataFrame) -> str:
+    """`CIFAR-10, VGG, protocol official: Max-Common is highest, 84.9 ± 0.4 (3 seeds). Of the paper's 5 orderings ...`
+
+    Args:
+        key: dataset, family and protocol.
+        block: the block's rows of Table 1.
+        comparisons: as `tables.comparisons` gives it, of the whole study.
+    """
+    lines, pairs = ranked(block), of_block(key, comparisons)
+    if lines.empty:
+        return f"{block_title(*key)}: missing, no cell is there."
+    best = lines.iloc[0]
+    is_highest = "is highest" if len(lines) > 1 else "is alone"
+    text = (
+        f"{block_title(*key)}: {title(best['strategy'])} {is_highest}, {number(best)} % ({seeds_text(lines.iloc[:1])})."
+    )
+    return text if pairs.empty else f"{text} Of the paper's {_several(len(pairs), 'ordering')}, {counted(pairs)}."
+
+
+def counted(pairs: pd.DataFrame) -> str:
+    """`2 hold, 1 is contradicted and 2 are not resolved`, of at least one comparison."""
+    counts = pairs["verdict"].value_counts()
+    told = [f"{counts[v]} {one if counts[v] == 1 else several}" for v, (one, several) in COUNTED.items() if v in counts]
+    return " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
