@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from flexifed import figures, report, tables
+from flexifed import figures, report
 from flexifed.cell import Cell
-from tests.unit.results import PROTOCOL, write_study
+from tests.unit.results import PROTOCOL, write_study, write_tables
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 STUDY = '<script>document.title = "taken over"</script><img src="https://example.org/x.png"> & co'
@@ -44,7 +44,7 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     expected = [*THERE, *MISSING]
     curves, runs = write_study(folder, THERE)
-    tables.write(curves, runs, folder / "tables", expected=expected, protocols={"official": PROTOCOL})
+    write_tables(folder, expected, {"official": PROTOCOL}, folder / "tables")
     table1 = folder / "tables" / "table1.csv"
     figures.write_final_numbers(table1, folder / "final_numbers")
     block = {"dataset": "cifar10", "family": "vgg", "protocol": "official"}

@@ -349,9 +349,8 @@ def test_a_study_of_many_blocks_is_folded(tmp_path: Path) -> None:
         for strategy, value in (("standalone", 60.0 - number), ("basic_common", 60.0 + number))
         for seed in (1, 2)
     }
-    cells, runs = write_study(tmp_path, there)
-    protocols = {f"p{number}": PROTOCOL for number in range(11)}
-    tables.write(cells, runs, tmp_path, expected=[*there], protocols=protocols)
+    _, runs = write_study(tmp_path, there)
+    results.write_tables(tmp_path, [*there], {f"p{number}": PROTOCOL for number in range(11)}, tmp_path)
     sources = Sources("study", tmp_path, runs, [], [*there])
     opening = brief.section(sources)
     assert isinstance(opening.parts[1], Words)
