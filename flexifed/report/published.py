@@ -11,6 +11,11 @@ from flexifed.tables import MEAN
 from flexifed.titles import title
 from flexifed.typeset import block_title, blocks, notes, number
 
+CAUTION = Remark(
+    "The numbers themselves are means over versions in percent. The sources differ in data, rounds and the moment of "
+    "the test, so only the order within a column compares across all columns."
+)
+
 
 def section(sources: Sources) -> Section:
     """Claims first, then the errors in all, their figure, a grid per block, and the numbers themselves."""
@@ -20,7 +25,8 @@ def section(sources: Sources) -> Section:
         parts += [Remark(deviation_text.LEGEND), in_all(totals)]
         parts += pictures.of_kind(sources.figures, "errors")
         parts += by_cell(errors)
-    return Section(pictures.HEADINGS["errors"], [*parts, *grids(sources.table1, sources.table("published"))])
+    beside = list(grids(sources.table1, sources.table("published")))
+    return Section(pictures.HEADINGS["errors"], [*parts, *([CAUTION] if beside else []), *beside])
 
 
 def in_all(totals: pd.DataFrame) -> Grid:
@@ -35,10 +41,7 @@ def by_cell(errors: pd.DataFrame) -> Iterator[Grid]:
 
 
 def grids(first: pd.DataFrame, published: pd.DataFrame) -> Iterator[Grid]:
-    """The blocks of Table 1 that may be set beside the paper's: means over versions in percent.
-
-    The sources differ in data, rounds and the moment of the test, so only orders compare across all columns.
-    """
+    """The blocks of Table 1 that may be set beside the paper's."""
     line_columns = ["dataset", "family", "strategy", "source"]
     means = dict(zip(published[line_columns].itertuples(index=False, name=None), published["mean"], strict=True))
     sources = list(published["source"].unique())

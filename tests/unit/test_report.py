@@ -196,8 +196,8 @@ def test_errors_are_told_in_words_then_in_a_figure_and_grids(tmp_path: Path) -> 
     expected = [*study, *(cell("standalone", seed) for seed in (0, 1))]
     sources = Sources("study", tmp_path / "tables", tmp_path / "runs.parquet", [tmp_path / "errors.png"], expected)
     parts = published_section.section(sources).parts
-    assert [part.kind for part in parts] == ["points", "remark", "grid", "picture", "grid", "grid"]
-    claims, *_, by_cell, _ = parts
+    assert [part.kind for part in parts] == ["points", "remark", "grid", "picture", "grid", "remark", "grid"]
+    claims, *_, by_cell, _, _ = parts
     assert isinstance(claims, Points) and isinstance(by_cell, Grid)
     assert claims.items[0] == (
         "official is 2.5 points from the paper on average, over 2 of 2 numbers "
