@@ -3,7 +3,7 @@
 import pandas as pd
 
 from flexifed.titles import strategy_rank, title
-from flexifed.typeset import by_family, notes
+from flexifed.typeset import by_family, markdown_table, notes
 
 MARKS = {"raises": "▲ ", "lowers": "▼ "}
 """Before a number whose interval leaves zero out; read without colour."""
@@ -168,15 +168,10 @@ def body(table: pd.DataFrame, table1: pd.DataFrame, depth: int) -> str:
     text = [LEGEND]
     for heading, block in by_family(table):
         text += ["", f"{'#' * depth} {heading}", "", *(f"- {claim}" for claim in claims(block))]
-        text += ["", *_markdown_table(columns(block), rows(block, "effect"))]
+        text += ["", markdown_table(columns(block), rows(block, "effect"), words=(0, 1))]
         beyond = rows(block, "interaction")
         if beyond:
             text += ["", "Effects of pairs less the sum of the effects they combine:"]
-            text += ["", *_markdown_table(columns(block), beyond)]
+            text += ["", markdown_table(columns(block), beyond, words=(0, 1))]
         text += [line for note in caveats(block, table1) for line in ("", f"Note: {note}.")]
     return "\n".join(text)
-
-
-def _markdown_table(titles: list[str], lines: list[list[str]]) -> list[str]:
-    rule = f"| --- | --- |{' ---: |' * (len(titles) - 2)}"
-    return [f"| {' | '.join(titles)} |", rule, *(f"| {' | '.join(line)} |" for line in lines)]

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from flexifed import config, effects, effects_text, queue, referencetext, tables, titles
+from flexifed import config, effects, effects_text, queue, referencetext, tables, titles, typeset
 from flexifed.bench import summary
 from flexifed.config import Study
 from flexifed.files import complete
@@ -88,13 +88,11 @@ def queues() -> dict[Path, str]:
 
 def _by_strategy(cells: Mapping[tuple[str, str], Mapping[str, str]]) -> str:
     """A row for each block, a column for each strategy."""
-    head = ["", *(titles.title(strategy) for strategy in titles.STRATEGIES)]
     rows = [
         [f"{titles.title(dataset)}, {titles.title(family)}", *(numbers.get(s, "") for s in titles.STRATEGIES)]
         for (dataset, family), numbers in cells.items()
     ]
-    lines = [head, ["---", *["---:"] * len(titles.STRATEGIES)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return typeset.markdown_table(["", *map(titles.title, titles.STRATEGIES)], rows)
 
 
 def paper_table() -> str:
@@ -148,7 +146,7 @@ def precision_table() -> str:
         [[_final(folder / name) for folder in ENGINES.values()] for name in names], columns=list(ENGINES)
     )
     differences = values.sub(values["fast, float32"], axis=0).agg(["mean", "std"])
-    rows = [["", *ENGINES], ["---", *["---:"] * len(ENGINES)]]
+    rows = []
     for name, row in zip(names, values.itertuples(index=False), strict=True):
         _, _, _, strategy, _, seed = name.parts
         rows.append([f"{titles.title(strategy)}, {seed.replace('seed', 'seed ')}", *(f"{v:.1f}" for v in row)])
@@ -156,7 +154,7 @@ def precision_table() -> str:
         ["less fast, float32: mean ± standard deviation"]
         + [f"{d['mean']:+.1f} ± {d['std']:.1f}" if d["std"] else "" for _, d in differences.items()]
     )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return typeset.markdown_table(["", *ENGINES], rows)
 
 
 def _final(cell: Path) -> float:

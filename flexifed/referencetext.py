@@ -53,9 +53,7 @@ def _orderings(sentences: list[str]) -> list[str]:
 
 
 def _table(rows: Iterable[list[str]], head: tuple[str, ...] = titles.STRATEGIES) -> str:
-    columns = ["", *map(titles.title, head)]
-    lines = [columns, ["---", *["---:"] * len(head)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return typeset.markdown_table(["", *map(titles.title, head)], rows)
 
 
 def _numbers(label: str, block: pd.DataFrame) -> list[str]:
@@ -92,7 +90,7 @@ def _provenance(records: list[dict[str, Any]], copies: list[dict[str, str]]) -> 
         cell = Cell(**record["cell"])
         blocks.setdefault((cell.dataset, cell.family, cell.protocol), []).append(record)
     head = ["", "cells", "seeds", "machine", "minutes per cell", "at a time", "data"]
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for key, group in blocks.items():
         minutes = [record["seconds"] / 60 for record in group]
         beside = {record["side_by_side"] for record in group if record.get("side_by_side")}
@@ -107,7 +105,7 @@ def _provenance(records: list[dict[str, Any]], copies: list[dict[str, str]]) -> 
                 "; ".join(sorted({_data(record["data"], copies) for record in group})),
             ]
         )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return typeset.markdown_table(head, lines, words=range(len(head)))
 
 
 def _span(values: list[Any], form: str) -> str:

@@ -102,7 +102,7 @@ def by_seed(cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Proto
         if math.isnan(target):
             return math.nan
         window = max(1, round(WINDOW * protocols[cell_and_version[3]].rounds))
-        return reached(of[cell_and_version].sort_index(), target, window) if target == target else math.nan
+        return reached(of[cell_and_version].sort_index(), target, window)
 
     places = table[[*CELL, "version"]].itertuples(index=False, name=None)
     found = [rounds(*place, target=target) for place, target in zip(places, table["target"], strict=True)]

@@ -1,6 +1,6 @@
 """Table 1 as text: Markdown to read, LaTeX (booktabs) to paste."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 import pandas as pd
 
@@ -75,6 +75,12 @@ def notes(block: pd.DataFrame) -> list[str]:
     return sorted(texts, key=lambda text: text not in about)
 
 
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], words: Container[int] = (0,)) -> str:
+    """A Markdown table; columns at the places in `words` are aligned to the left, the others to the right."""
+    rule = ["---" if place in words else "---:" for place in range(len(columns))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, rule, *rows])
+
+
 def markdown(table: pd.DataFrame) -> str:
     """Table 1 as Markdown, a section per block."""
     text = [
@@ -87,10 +93,8 @@ def markdown(table: pd.DataFrame) -> str:
     for (dataset, family, protocol), block in blocks(table):
         columns = header(family, block)
         text += ["", f"## {block_title(dataset, family, protocol)} ({seeds_text(block)})", ""]
-        text += [f"| {' | '.join(columns)} |", f"| --- |{' ---: |' * (len(columns) - 1)}"]
-        for row in block_rows(block):
-            cells = [f"*{cell}*" for cell in row] if row[0] in BESIDE else row
-            text.append(f"| {' | '.join(cells)} |")
+        rows = [[f"*{cell}*" for cell in row] if row[0] in BESIDE else row for row in block_rows(block)]
+        text.append(markdown_table(columns, rows))
         text += [line for note in notes(block) for line in ("", f"Note: {note}.")]
     return "\n".join(text) + "\n"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from flexifed import files
+from flexifed import files, typeset
 from flexifed.titles import title
 
 Cell = Callable[[Mapping[Any, Any]], str]
@@ -43,9 +43,10 @@ def _machine(machine: Mapping[str, Any]) -> str:
 
 def _table(columns: Mapping[str, Cell], rows: Iterable[Mapping[Any, Any]]) -> str:
     text = ("family", "trained by", "averaged by", "compared by", "varied", "versions")
-    lines = [list(columns), ["---" if name in text else "---:" for name in columns]]
-    lines += [[cell(row) for cell in columns.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [[cell(row) for cell in columns.values()] for row in rows]
+    return typeset.markdown_table(
+        list(columns), lines, words=[place for place, name in enumerate(columns) if name in text]
+    )
 
 
 def _number(name: str, digits: int = 3) -> Cell:

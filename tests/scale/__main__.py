@@ -24,6 +24,7 @@ from flexifed import config, generated, layout, models, titles
 from flexifed.cell import Cell
 from flexifed.files import complete
 from flexifed.protocol import Protocol
+from flexifed.typeset import markdown_table
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "config", "envs", "flexifed", "pyproject.toml")
@@ -147,7 +148,7 @@ def driver_table(rows: list[Measured]) -> str:
     runs = [by["run everything", size] for size in sizes]
     lines.append(["jobs scheduled", *(f"{run.jobs:,}" for run in runs)])
     lines.append(["files afterwards", *(f"{run.files:,}" for run in runs)])
-    return _markdown(["", *(f"{size:,} cells" for size in sizes)], lines)
+    return markdown_table(["", *(f"{size:,} cells" for size in sizes)], lines)
 
 
 def limits_table(rows: list[Measured]) -> str:
@@ -166,7 +167,7 @@ def limits_table(rows: list[Measured]) -> str:
         ["a job's own start, before PyTorch's", *(f"{s:.1f} s" for s in start)],
         ["the same as a part of ten minutes", *(f"{s / 6:.1f} %" for s in start)],
     ]
-    return _markdown(["", *(f"{size:,} cells" for size in sizes)], lines)
+    return markdown_table(["", *(f"{size:,} cells" for size in sizes)], lines)
 
 
 def federation_table() -> str:
@@ -184,16 +185,12 @@ def federation_table() -> str:
     rows = [f"{n * protocol.rounds * numbers:,}" for n in sizes]
     lines.append([f"rows of a history of {protocol.rounds} rounds", *rows])
     lines.append(["images of CIFAR-10 for each client", *(f"{50_000 / max(n, 20):,.2f}" for n in sizes)])
-    return _markdown(["", *(f"{n:,} clients" for n in sizes)], lines)
+    return markdown_table(["", *(f"{n:,} clients" for n in sizes)], lines)
 
 
 def _by_command(rows: list[Measured]) -> tuple[list[int], dict[tuple[str, int], Measured]]:
     """The sizes, and each measurement by command and size."""
     return sorted({row.cells for row in rows}), {(row.what, row.cells): row for row in rows}
-
-
-def _markdown(head: list[str], lines: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---", *["---:"] * (len(head) - 1)], *lines])
 
 
 def page() -> str:
