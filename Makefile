@@ -57,8 +57,8 @@ bench: setup ## measure this machine: results/bench/bench.md (about 15 minutes, 
 test: setup check ## all checks and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -rs
 
-slurm-test: setup ## a real one-node SLURM cluster (root, apt-get install slurm-wlm munge), and what happens to jobs on it
-	$(BIN)/python -m pytest tests/slurm -rs --durations=5
+slurm-test: setup ## the smoke study on a real one-node SLURM cluster (root, apt-get install slurm-wlm munge), and what happens to jobs
+	SLURM_STUDY=smoke $(BIN)/python -m pytest tests/slurm -rs --durations=5
 
 faults: setup ## the fault tests often, and a table: what was done, how often, what was lost
 	FAULTS_COUNT=$(or $(COUNT),50) $(BIN)/python -m pytest tests/faults -n 2 --dist loadfile

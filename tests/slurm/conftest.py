@@ -1,4 +1,7 @@
-"""A cluster for the whole session, and the smoke study as run on this machine alone, to compare with."""
+"""A cluster for the whole session, and a study that has been run on this machine alone, to compare with.
+
+`make slurm-test` takes the whole smoke study, `make test` three cells of it. SLURM_STUDY says which.
+"""
 
 import os
 import shutil
@@ -18,6 +21,8 @@ from tests.slurm.cluster import Cluster
 from tests.workflow.conftest import copy
 
 STUDY = "config/slurm.yaml"
+WHOLE = os.environ.get("SLURM_STUDY") == "smoke"
+"""Whether this is the long run of `make slurm-test`."""
 RESULTS = "results/slurm"
 TABLES = [f"{RESULTS}/tables/{name}.csv" for name in ("table1", "table3", "phases", "comparisons")]
 ROUNDS = 6
@@ -90,9 +95,15 @@ class Checkout:
 
 
 def write_study(folder: Path) -> None:
-    """The smoke study with more rounds where it has two."""
+    """The smoke study, or three cells of it, one more than there are GPUs; more rounds where it has two."""
     study = yaml.safe_load((folder / "config/smoke.yaml").read_text())
     study["study"] = "slurm"
+    if not WHOLE:
+        few = {"dataset": "cifar10", "protocols": ["smoke"], "seeds": [0]}
+        study["blocks"] = [
+            {**few, "families": ["resnet"], "strategies": ["standalone", "max_common"]},
+            {**few, "families": ["vgg"], "strategies": ["max_common"]},
+        ]
     study["protocols"]["smoke"]["rounds"] = ROUNDS
     (folder / STUDY).write_text(yaml.safe_dump(study))
 
