@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -162,9 +162,11 @@ class Cluster:
 
     def crash_node(self) -> None:
         """End slurmd and all that runs on the node at once, as a power cut does."""
-        victims = [self.daemons["slurmd"].pid, *self.step_daemons()]
-        for victim in {pid for root in victims for pid in (root, *_descendants(root))}:
-            _kill(victim)
+        daemons = [self.daemons["slurmd"].pid, *self.step_daemons()]
+        for daemon in daemons:  # none of them may tell the controller what becomes of the others
+            _send(daemon, signal.SIGSTOP)
+        for victim in {pid for daemon in daemons for pid in (daemon, *_descendants(daemon))}:
+            _send(victim, signal.SIGKILL)
         self.daemons["slurmd"].wait()
 
     def start_slurmd(self) -> None:
@@ -182,10 +184,12 @@ class Cluster:
 
 
 def _open_files(pid: int) -> list[Path]:
-    try:
-        return [descriptor.readlink() for descriptor in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:  # it has ended meanwhile
-        return []
+    found = []
+    with suppress(OSError):  # it has ended meanwhile
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # it has been closed meanwhile
+                found.append(descriptor.readlink())
+    return found
 
 
 def _descendants(pid: int) -> list[int]:
@@ -193,11 +197,9 @@ def _descendants(pid: int) -> list[int]:
     return [d for child in map(int, listed.split()) for d in (child, *_descendants(child))]
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _free_ports(n: int) -> list[int]:

@@ -1,20 +1,23 @@
 """Small real federations for tests: learnable data from a seed, prepared, partitioned and planned by the real code."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
-from flexifed import federation, plan, planning, protocol, rng, samples, training
+from flexifed import federation, plan, planning, protocol, rng, samples, training, weights
 from flexifed.cell import Cell
 from flexifed.engines import Engine, Federation
 from flexifed.history import History
 from flexifed.job import Job
 from flexifed.partition import partition
 from flexifed.protocol import Protocol
+from flexifed.transforms import Transform
 
 DATASETS = {"vgg": "digits", "resnet": "digits", "charcnn": "agnews", "vdcnn": "agnews"}
 WIDTH = 0.0625
@@ -107,6 +110,40 @@ def loop(assembled: Federation, engine: Engine) -> History:
     history = History()
     federation.loop(assembled, engine, lambda *_: None, history)
     return history
+
+
+@dataclasses.dataclass(frozen=True)
+class InDouble:
+    """A transform whose output is float64, as far as it is not whole numbers."""
+
+    transform: Transform
+
+    def draw(self, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+        return self.transform.draw(rng, n)
+
+    def train(self, x: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
+        return as_double(self.transform.train(x, draws))
+
+    def test(self, x: Tensor) -> Tensor:
+        return as_double(self.transform.test(x))
+
+
+def as_double(x: Tensor) -> Tensor:
+    return x.double() if x.is_floating_point() else x
+
+
+def in_double(assembled: Federation) -> Federation:
+    """The same federation, computing in float64."""
+
+    def doubled(numbers: weights.Weights) -> weights.Weights:
+        return dataclasses.replace(numbers, values=numbers.values.double())
+
+    clients = [
+        dataclasses.replace(c, weights=doubled(c.weights), velocity=c.velocity and doubled(c.velocity))
+        for c in assembled.clients
+    ]
+    models = {version: model.double() for version, model in assembled.models.items()}
+    return dataclasses.replace(assembled, clients=clients, models=models, transform=InDouble(assembled.transform))
 
 
 def history(cell: Path) -> pd.DataFrame:

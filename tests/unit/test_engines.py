@@ -2,12 +2,10 @@
 
 import copy
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -22,44 +20,9 @@ from flexifed.history import History
 from flexifed.layers import chain
 from flexifed.models import set_generator
 from flexifed.protocol import Optimiser
-from flexifed.transforms import Transform
 from tests.unit import federations
 
 OTHERS = [registry.load("engine", name) for name in registry.names("engine") if name != "serial"]
-
-
-@dataclasses.dataclass(frozen=True)
-class InDouble:
-    """A transform whose output is float64, as far as it is not whole numbers."""
-
-    transform: Transform
-
-    def draw(self, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
-        return self.transform.draw(rng, n)
-
-    def train(self, x: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
-        return as_double(self.transform.train(x, draws))
-
-    def test(self, x: Tensor) -> Tensor:
-        return as_double(self.transform.test(x))
-
-
-def as_double(x: Tensor) -> Tensor:
-    return x.double() if x.is_floating_point() else x
-
-
-def in_double(assembled: Federation) -> Federation:
-    """The same federation, computing in float64."""
-
-    def doubled(numbers: weights.Weights) -> weights.Weights:
-        return dataclasses.replace(numbers, values=numbers.values.double())
-
-    clients = [
-        dataclasses.replace(c, weights=doubled(c.weights), velocity=c.velocity and doubled(c.velocity))
-        for c in assembled.clients
-    ]
-    models = {version: model.double() for version, model in assembled.models.items()}
-    return dataclasses.replace(assembled, clients=clients, models=models, transform=InDouble(assembled.transform))
 
 
 def trained(assembled: Federation, engine: ModuleType) -> History:
@@ -80,7 +43,7 @@ def test_a_whole_run_in_double_precision_agrees_to_rounding(tmp_path: Path, fami
     """
     found = []
     for module in (serial, engine):
-        assembled = in_double(federations.assemble(tmp_path, federations.job(family=family, rounds=3)))
+        assembled = federations.in_double(federations.assemble(tmp_path, federations.job(family=family, rounds=3)))
         history = table(trained(assembled, module), tmp_path / "history.parquet")
         found.append((history, [client.weights for client in assembled.clients]))
     (reference, ours), (other, theirs) = found
@@ -111,7 +74,7 @@ def test_every_key_that_concerns_training_agrees_in_double_precision(
     """As above, two clients of each version; and the key makes a difference, which a key that is ignored would not."""
     found = []
     for module, keys in ((serial, overrides), (engine, overrides), (engine, {})):
-        assembled = in_double(federations.assemble(tmp_path, federations.job(clients=8, rounds=3, **keys)))
+        assembled = federations.in_double(federations.assemble(tmp_path, federations.job(clients=8, rounds=3, **keys)))
         trained(assembled, module)
         found.append([client.weights.values for client in assembled.clients])
     for a, b, _ in zip(*found, strict=True):
@@ -124,7 +87,7 @@ def test_kept_momentum_is_one_optimiser_for_all_rounds(tmp_path: Path, engine: M
     """Against SGD written out: where slices do not change, two rounds are one round of twice as many epochs."""
     optimiser = Optimiser(state="kept")
     job = federations.job("standalone", slices=1, shuffle=False, optimiser=optimiser)
-    assembled = in_double(federations.assemble(tmp_path, job))
+    assembled = federations.in_double(federations.assemble(tmp_path, job))
     client = assembled.clients[1]
     model = copy.deepcopy(assembled.models[client.version]).train()
     dataclasses.replace(client.weights, values=client.weights.values.clone()).put_into(model)
@@ -270,7 +233,7 @@ def test_recorded_steps_on_a_gpu_agree_with_the_serial_engine(tmp_path: Path, fa
     for module in (serial, fast):
         job = federations.job(family=family, rounds=2)
         paths = federations.files(tmp_path, job)
-        assembled = in_double(federation.assemble(job, *paths.values(), device=device))
+        assembled = federations.in_double(federation.assemble(job, *paths.values(), device=device))
         results.append(table(trained(assembled, module), tmp_path / "history.parquet"))
     pd.testing.assert_frame_equal(*results, rtol=0, atol=1e-4)
 

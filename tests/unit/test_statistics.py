@@ -214,4 +214,4 @@ def test_one_seed_claims_no_interval_in_any_table(tmp_path: Path) -> None:
         ends = [name for name in table if "ci95" in str(name) or name in ("std", "standard_error")]
         with_intervals += bool(ends)
         assert table[ends].isna().all(axis=None), path.name
-    assert with_intervals == 6  # Table 1, Table 3, phases, comparisons, effects, errors
+    assert with_intervals == 7  # Table 1, Table 3 and its differences, phases, comparisons, effects, errors

@@ -237,11 +237,12 @@ def test_every_ordering_of_a_block_with_missing_cells_has_a_line(tmp_path: Path)
     tables.write(cells, runs, tmp_path, expected=expected, protocols={"official": PROTOCOL})
     table = tables.read(tmp_path / "comparisons.csv").set_index(["higher", "lower"])
     assert table["verdict"].to_dict() == {
+        ("max_common", "clustered_fl"): "one seed",
         ("max_common", "clustered_common"): "one seed",
         ("clustered_common", "clustered_fl"): "not resolved",
         ("clustered_common", "basic_common"): "missing",
     }
-    assert list(table["n_seeds"]) == [1, 2, 0]
+    assert list(table["n_seeds"]) == [1, 1, 2, 0]
     numbers = table[["difference", "ci95_low", "ci95_high"]]
     assert numbers.loc[("clustered_common", "basic_common")].isna().all()
     assert numbers.loc[("max_common", "clustered_common"), ["ci95_low", "ci95_high"]].isna().all()
