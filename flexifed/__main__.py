@@ -12,7 +12,7 @@ from flexifed.cell import Cell
 from flexifed.errors import UserError
 from flexifed.interruption import EXIT_CODE, Interrupted
 from flexifed.protocol import Protocol
-from flexifed.queue import FILE
+from flexifed.reference.queue import FILE
 
 if TYPE_CHECKING:
     from flexifed.config import Study
@@ -169,13 +169,13 @@ def _cells(arguments: argparse.Namespace) -> None:
 
 
 def _reference(arguments: argparse.Namespace) -> None:
-    from flexifed.queue import Queue
+    from flexifed.reference.queue import Queue
 
     queue = Queue(arguments.folder, arguments.out)
     failed: list[str] = []
     try:
         if arguments.minutes is not None:
-            from flexifed.sidebyside import Work, room
+            from flexifed.reference.sidebyside import Work, room
 
             work = Work(queue, *room(arguments.device, arguments.jobs), arguments.device)
             failed = work.failed
@@ -187,13 +187,14 @@ def _reference(arguments: argparse.Namespace) -> None:
 
 
 def _reference_report(arguments: argparse.Namespace) -> None:
-    from flexifed import referencereport
+    from flexifed.reference import report as referencereport
 
     print(referencereport.render(arguments.folder))
 
 
 def _pack(arguments: argparse.Namespace) -> None:
-    from flexifed import layout, locks, pieces, single
+    from flexifed import layout, locks, single
+    from flexifed.reference import pieces
 
     study, where = _study(arguments)
     cells = {cell.dataset: cell for cell in study.cells()}
@@ -208,7 +209,7 @@ def _pack(arguments: argparse.Namespace) -> None:
 
 
 def _unpack(arguments: argparse.Namespace) -> None:
-    from flexifed import pieces
+    from flexifed.reference import pieces
 
     pieces.unpack(arguments.pieces, arguments.folder)
     print(arguments.folder)

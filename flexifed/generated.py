@@ -11,11 +11,14 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from flexifed import config, effects, effects_text, queue, referencetext, tables, titles, typeset
+from flexifed import config
+from flexifed.analysis import effects, effects_text, finals, published, tables, titles, typeset
 from flexifed.bench import summary
 from flexifed.config import Study
 from flexifed.files import complete
 from flexifed.protocol import Protocol
+from flexifed.reference import queue
+from flexifed.reference import text as referencetext
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "config"
@@ -97,7 +100,7 @@ def _by_strategy(cells: Mapping[tuple[str, str], Mapping[str, str]]) -> str:
 
 def paper_table() -> str:
     """The paper's Table 1, mean over the four versions, in percent."""
-    table = pd.read_csv(tables.REFERENCE / "paper_table1.csv")
+    table = pd.read_csv(published.FOLDER / "paper_table1.csv")
     means = table.groupby(["dataset", "family", "strategy"], sort=False)["accuracy_percent"].mean().reset_index()
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in means.to_dict("records"):
@@ -109,7 +112,7 @@ def reference_table(study: str) -> str:
     """Table 1 of a reference study, mean over the versions, with its interval over seeds, in percent."""
     table = tables.read(REFERENCE / study / "tables/table1.csv")
     cells: dict[tuple[str, str], dict[str, str]] = {}
-    for row in table[table["version"] == tables.MEAN].to_dict("records"):
+    for row in table[table["version"] == finals.MEAN].to_dict("records"):
         half = (row["ci95_high"] - row["ci95_low"]) / 2
         text = f"{row['mean']:.1f}" + (f" ± {half:.1f}" if half == half else "")
         cells.setdefault((row["dataset"], row["family"]), {})[row["strategy"]] = text

@@ -1,4 +1,4 @@
-"""One figure of the whole benchmark, from its files alone, in the style of `flexifed.figures`."""
+"""One figure of the whole benchmark, from its files alone, in the style of `flexifed.figures.style`."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, ScalarFormatter
 
 from flexifed import files
-from flexifed.figures import save, styled
-from flexifed.titles import title
+from flexifed.analysis.titles import title
+from flexifed.figures.style import save, styled
 
 PLAIN_COLOUR = "#595959"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from flexifed import files, typeset
-from flexifed.titles import title
+from flexifed import files
+from flexifed.analysis import typeset
+from flexifed.analysis.titles import title
 
 Cell = Callable[[Mapping[Any, Any]], str]
 

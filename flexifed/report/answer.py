@@ -2,10 +2,11 @@
 
 import pandas as pd
 
+from flexifed.analysis.finals import MEAN
+from flexifed.analysis.tables import CLAIMS
+from flexifed.analysis.titles import title
+from flexifed.analysis.typeset import block_title, blocks, notes, number, seeds_text
 from flexifed.report.parts import SYMBOLS, Entry, Grid, Points, Remark, Section, Sources, Verdict
-from flexifed.tables import CLAIMS, MEAN
-from flexifed.titles import title
-from flexifed.typeset import block_title, blocks, notes, number, seeds_text
 
 BLOCK = ["dataset", "family", "protocol"]
 

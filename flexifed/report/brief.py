@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from flexifed import effects, effects_text
+from flexifed.analysis import effects, effects_text
+from flexifed.analysis.titles import title
+from flexifed.analysis.typeset import block_title, blocks, by_family, number, seeds_text
 from flexifed.report.answer import of_block, ranked
 from flexifed.report.parts import Part, Points, Section, Sources, Words
-from flexifed.titles import title
-from flexifed.typeset import block_title, blocks, by_family, number, seeds_text
 
 HEADING = "In short"
 MANY = 8

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from flexifed.analysis.typeset import block_title, by_family, number
 from flexifed.report.parts import Grid, Section, Sources, points
-from flexifed.typeset import block_title, by_family, number
 
 AVERAGED = {"all": "across versions", "none": "never", "same_architecture": "within a version"}
 

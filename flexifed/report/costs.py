@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from flexifed import speed
+from flexifed.analysis import speed
+from flexifed.analysis.titles import title
+from flexifed.analysis.typeset import block_title, blocks, notes
 from flexifed.report import pictures
 from flexifed.report.parts import Grid, Part, Section, Sources, points
-from flexifed.titles import title
-from flexifed.typeset import block_title, blocks, notes
 
 
 def section(sources: Sources) -> Section:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from flexifed import effects, effects_text
+from flexifed.analysis import effects, effects_text
+from flexifed.analysis.typeset import by_family
 from flexifed.report import pictures
 from flexifed.report.parts import Grid, Part, Points, Remark, Section, Sources
-from flexifed.typeset import by_family
 
 
 def section(sources: Sources) -> Section:

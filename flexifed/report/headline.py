@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pandas as pd
 
-from flexifed import speed
-from flexifed.headline import paper_range
+from flexifed.analysis import speed
+from flexifed.analysis.finals import MEAN
+from flexifed.analysis.headline import paper_range
+from flexifed.analysis.titles import version_title
+from flexifed.analysis.typeset import block_title
 from flexifed.report.parts import Grid, Part, Remark, Section, Sources, Words
-from flexifed.tables import MEAN
-from flexifed.titles import version_title
-from flexifed.typeset import block_title
 
 OPENINGS = {
     "gain": {

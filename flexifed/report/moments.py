@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from flexifed.analysis.titles import title
+from flexifed.analysis.typeset import block_title
 from flexifed.report.parts import Grid, Section, Sources, points
-from flexifed.titles import title
-from flexifed.typeset import block_title
 
 
 def section(sources: Sources) -> Section:

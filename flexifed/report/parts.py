@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from flexifed import tables
+from flexifed.analysis import tables
+from flexifed.analysis.collect import CELL, read_runs
 from flexifed.cell import Cell
-from flexifed.collect import CELL, read_runs
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Links:
 
 
 SYMBOLS = {"holds": "✓", "contradicted": "✗", "not resolved": "○", "one seed": "•", "missing": "–"}
-"""Before each verdict of `tables.verdict`, so that none is told by its colour alone."""
+"""Before each verdict of `statistics.verdict`, so that none is told by its colour alone."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
+from flexifed.analysis.titles import title
 from flexifed.report.parts import Picture, Section, Sources
-from flexifed.titles import title
 
 CAPTIONS = {
     "effects": "What each change does to the final number of each strategy. Bars: 95 % Student t interval over seeds. "

@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from flexifed import layout
+from flexifed.analysis.collect import CELL
+from flexifed.analysis.titles import title
 from flexifed.cell import Cell
-from flexifed.collect import CELL
 from flexifed.report.parts import Entry, Grid, Link, Links, Section, Sources, anchor
-from flexifed.titles import title
 
 DATA = ["dataset", "classes", "n_train", "n_test", "verified", "source_how", "data_options", "data_notes"]
 """What tells one data set from another."""

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from flexifed import deviation, deviation_text
+from flexifed.analysis import deviation, deviation_text
+from flexifed.analysis.finals import MEAN
+from flexifed.analysis.titles import title
+from flexifed.analysis.typeset import block_title, blocks, notes, number
 from flexifed.report import pictures
 from flexifed.report.parts import Grid, Part, Points, Remark, Section, Sources, points
-from flexifed.tables import MEAN
-from flexifed.titles import title
-from flexifed.typeset import block_title, blocks, notes, number
 
 CAUTION = Remark(
     "The numbers themselves are means over versions in percent. The sources differ in data, rounds and the moment of "

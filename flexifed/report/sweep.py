@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from flexifed import sweep
+from flexifed.analysis import sweep
+from flexifed.analysis.finals import MEAN
+from flexifed.analysis.titles import title
+from flexifed.analysis.typeset import by_family, notes, number
 from flexifed.report import pictures
 from flexifed.report.parts import Grid, Part, Points, Remark, Section, Sources
-from flexifed.tables import MEAN
-from flexifed.titles import title
-from flexifed.typeset import by_family, notes, number
 
 OPENINGS = {
     "holds": "More is better, with the 95 % interval of the difference above zero",

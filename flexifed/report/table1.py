@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from flexifed.analysis.collect import CELL
+from flexifed.analysis.typeset import BESIDE, block_rows, block_title, blocks, header, notes, seeds_text
 from flexifed.cell import Cell
-from flexifed.collect import CELL
 from flexifed.report.parts import Entry, Grid, Link, Links, Section, Sources, anchor
-from flexifed.typeset import BESIDE, block_rows, block_title, blocks, header, notes, seeds_text
 
 
 def section(sources: Sources) -> Section:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from flexifed import figures, report
+from flexifed import report
 from flexifed.cell import Cell
+from flexifed.figures import convergence, final_numbers
 from tests.unit.results import PROTOCOL, write_study, write_tables
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -46,9 +47,9 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     curves, runs = write_study(folder, THERE)
     write_tables(folder, expected, {"official": PROTOCOL}, folder / "tables")
     table1 = folder / "tables" / "table1.csv"
-    figures.write_final_numbers(table1, folder / "final_numbers")
+    final_numbers.write(table1, folder / "final_numbers")
     block = {"dataset": "cifar10", "family": "vgg", "protocol": "official"}
-    figures.write_convergence(curves, table1, folder / "curves", **block)
+    convergence.write(curves, table1, folder / "curves", **block)
     drawn = [folder / "final_numbers.png", *(folder / f"convergence.cifar10.vgg.p{number}.svg" for number in range(7))]
     for number, path in enumerate(drawn[1:]):  # no two with the same content, which would be shown as one
         path.write_text(f"{(folder / 'curves.svg').read_text()}<!-- {number} -->")

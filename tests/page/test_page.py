@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
+from flexifed.analysis.typeset import BESIDE
 from flexifed.report.parts import SYMBOLS
-from flexifed.typeset import BESIDE
 from tests.page.conftest import MISSING, SEEDS, STUDY
 
 

@@ -20,11 +20,12 @@ from pathlib import Path
 
 import yaml
 
-from flexifed import config, generated, layout, models, titles
+from flexifed import config, generated, layout, models
+from flexifed.analysis import titles
+from flexifed.analysis.typeset import markdown_table
 from flexifed.cell import Cell
 from flexifed.files import complete
 from flexifed.protocol import Protocol
-from flexifed.typeset import markdown_table
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "config", "envs", "flexifed", "pyproject.toml")

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flexifed import costs, deviation, headline, tables
+from flexifed.analysis import costs, deviation, headline, tables
+from flexifed.analysis.collect import collect
 from flexifed.cell import Cell
-from flexifed.collect import collect
 from flexifed.protocol import Partition, Protocol
 
 Accuracy = Mapping[str, float | tuple[float, ...]]

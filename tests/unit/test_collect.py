@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flexifed.analysis.collect import CURVES, RUNS, collect, read_curves, read_runs
 from flexifed.cell import Cell
-from flexifed.collect import CURVES, RUNS, collect, read_curves, read_runs
 from flexifed.errors import UserError
 from tests.unit.results import write_cell, write_study
 

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from flexifed import aggregation, costs, costs_figure, models, planning, speed, tables
+from flexifed import aggregation, models, planning
+from flexifed.analysis import costs, speed, tables
+from flexifed.analysis.collect import read_runs
 from flexifed.cell import Cell
-from flexifed.collect import read_runs
+from flexifed.figures import costs as costs_figure
 from flexifed.layers import chain
 from flexifed.report import Sources
 from flexifed.report import costs as section

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from flexifed import config, deviation, deviation_figure, deviation_text, tables
+from flexifed import config
+from flexifed.analysis import deviation, deviation_text, finals, published, tables
+from flexifed.analysis.collect import read_runs
 from flexifed.cell import Cell
-from flexifed.collect import read_runs
+from flexifed.figures import errors as deviation_figure
 from flexifed.protocol import FinalNumber, Partition, Protocol
 from tests.unit.results import PROTOCOL, write_study
 
@@ -159,7 +161,7 @@ def test_the_own_source_is_the_presets_for_the_family(tmp_path: Path) -> None:
 
 
 def test_presets_of_a_source_agree_on_when_it_measured() -> None:
-    presets = pd.read_csv(tables.REFERENCE / "presets.csv")
+    presets = pd.read_csv(published.FOLDER / "presets.csv")
     phases = {source.name: source.phase for source in deviation.sources()}
     for preset, source in zip(presets["preset"], presets["source"], strict=True):
         settings = yaml.safe_load((config.PRESETS / f"{preset}.yaml").read_text())
@@ -168,9 +170,9 @@ def test_presets_of_a_source_agree_on_when_it_measured() -> None:
 
 
 def test_what_is_said_of_a_sources_data_is_said_of_numbers_that_it_has() -> None:
-    numbers = tables.published_numbers()
+    numbers = published.numbers()
     known = set(zip(numbers["source"], numbers["dataset"], strict=True))
-    data = pd.read_csv(tables.REFERENCE / "source_data.csv")
+    data = pd.read_csv(published.FOLDER / "source_data.csv")
     assert set(zip(data["source"], data["dataset"], strict=True)) <= known
 
 
@@ -184,7 +186,7 @@ def off(
     errors: Mapping[str, tuple[float, float]], protocol: str = "official", family: str = "vgg"
 ) -> dict[Cell, dict[str, float]]:
     """One seed of accuracies that are off the paper's by this much."""
-    numbers = tables.published_numbers().set_index(["source", "dataset", "family", "strategy", "version"]).sort_index()
+    numbers = published.numbers().set_index(["source", "dataset", "family", "strategy", "version"]).sort_index()
     paper = numbers["accuracy_percent"].loc["paper", "cifar10", family]
     return {
         cell(strategy, protocol=protocol, family=family): {
@@ -317,11 +319,11 @@ def test_every_reproduction_has_a_protocol_that_is_its_own_in_the_study(tmp_path
     study = config.read(config.PRESETS.parent.parent / "config/studies/reproductions.yaml")
     protocols = {name: study.protocol(name) for name in study.protocols}
     cells, runs = write_study(tmp_path, {})
-    first = tables.table1(tables.final_numbers(cells, protocols), read_runs(runs), study.cells(), protocols)
+    first = tables.table1(finals.final_numbers(cells, protocols), read_runs(runs), study.cells(), protocols)
     presets = {name: study.preset(name) for name in protocols}
     errors = deviation.by_cell(first, read_runs(runs), study.cells(), protocols, presets)
-    own = errors[errors["own_source"] & (errors["version"] != tables.MEAN)]
-    published = tables.published_numbers()
+    own = errors[errors["own_source"] & (errors["version"] != finals.MEAN)]
+    printed = published.numbers()
     key = ["source", "dataset", "family", "strategy", "version"]
-    assert set(own[key].itertuples(index=False)) == set(published[key].itertuples(index=False))
+    assert set(own[key].itertuples(index=False)) == set(printed[key].itertuples(index=False))
     assert set(errors["published_is"]) == {"missing"}

@@ -10,11 +10,14 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from flexifed import config, effects, effects_figure, effects_text, figures, generated, tables
+from flexifed import config, generated
+from flexifed.analysis import effects, effects_text, tables
+from flexifed.analysis.effects import Effect
+from flexifed.analysis.titles import STRATEGIES
 from flexifed.cell import Cell
-from flexifed.effects import Effect
+from flexifed.figures import effects as effects_figure
+from flexifed.figures import style
 from flexifed.protocol import FinalNumber
-from flexifed.titles import STRATEGIES
 from tests.unit.results import PROTOCOL, write_study
 
 PROTOCOLS = dict.fromkeys(("base", "few", "shared", "few_shared"), PROTOCOL)
@@ -193,7 +196,7 @@ def test_the_figure_has_a_marker_per_effect_filled_where_resolved(tmp_path: Path
     (panel,) = figure.axes
     labels = [tick.get_text() for tick in panel.get_yticklabels()]
     assert labels == ["data", "classifier", "pair", "few images", "never shared", "few, never shared"]
-    markers = drawn(figure, figures.MARKERS["max_common"])
+    markers = drawn(figure, style.MARKERS["max_common"])
     assert [x for x, _ in markers] == pytest.approx([-4.0, -7 / 6, -4.5])
     assert [face == "white" for _, face in markers] == [False, True, False]
     assert [x for x, _ in drawn(figure, "|")] == pytest.approx([-4.0 - 7 / 6])  # the sum of the first two
@@ -213,12 +216,12 @@ def test_levels_that_were_not_run_say_so(tmp_path: Path) -> None:
     figure = effects_figure.draw(study(tmp_path, {"base": BASE}, [FEW, LOCAL]))
     assert [text.get_text() for text in figure.axes[0].texts] == ["not run"]
     nothing = effects_figure.draw(study(tmp_path / "nothing", {}, [FEW]))
-    assert "not run" in nothing.get_supxlabel()
+    assert "no run of this study" in nothing.get_supxlabel()
 
 
 def test_every_strategy_of_the_paper_has_a_shape_of_its_own() -> None:
-    assert set(figures.MARKERS) == set(STRATEGIES)
-    assert len(set(figures.MARKERS.values())) == len(STRATEGIES)
+    assert set(style.MARKERS) == set(STRATEGIES)
+    assert len(set(style.MARKERS.values())) == len(STRATEGIES)
 
 
 # The study of the disagreement

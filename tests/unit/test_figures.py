@@ -11,11 +11,13 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from flexifed import figures, plan, planning, registry, tables
+from flexifed import plan, planning, registry
+from flexifed.analysis import tables
+from flexifed.analysis.collect import read_curves
+from flexifed.analysis.titles import STRATEGIES, title
 from flexifed.cell import Cell
-from flexifed.collect import read_curves
+from flexifed.figures import class_mix, convergence, final_numbers, sharing, style
 from flexifed.partition import ClientSamples
-from flexifed.titles import STRATEGIES, title
 from tests.unit.results import PROTOCOL, write_study
 
 VERSIONS = ("V1", "V1", "V2", "V2")
@@ -37,11 +39,11 @@ def legend(figure: Figure) -> list[str]:
 
 
 def test_convergence_has_a_panel_per_version_and_a_line_per_strategy(tmp_path: Path) -> None:
-    figure = figures.convergence(*study(tmp_path, STRATEGIES, seeds=3))
+    figure = convergence.draw(*study(tmp_path, STRATEGIES, seeds=3))
     assert [panel.get_title(loc="left") for panel in figure.axes] == ["VGG-11", "VGG-13"]
     for panel in figure.axes:
         curves = [drawn for drawn in panel.lines if len(drawn.get_xdata()) == 2]
-        assert [to_hex(drawn.get_color()) for drawn in curves] == [c.lower() for c in figures.STRATEGY_COLOURS.values()]
+        assert [to_hex(drawn.get_color()) for drawn in curves] == [c.lower() for c in style.STRATEGY_COLOURS.values()]
         assert sum(isinstance(drawn, PolyCollection) for drawn in panel.collections) == 5
     first = figure.axes[0].lines[0]
     assert np.asarray(first.get_ydata()) == pytest.approx([51.0, 61.0])  # seeds 60, 61, 62; ten points less before
@@ -49,22 +51,22 @@ def test_convergence_has_a_panel_per_version_and_a_line_per_strategy(tmp_path: P
 
 
 def test_a_block_without_a_run_is_called_missing(tmp_path: Path) -> None:
-    figure = figures.convergence(*study(tmp_path, ("max_common",), seeds=1, absent="max_common"))
+    figure = convergence.draw(*study(tmp_path, ("max_common",), seeds=1, absent="max_common"))
     assert legend(figure)[:1] == ["Max-Common (missing)"]
     assert "missing: no run of this block is there" in figure.get_supxlabel()
     assert not [drawn for panel in figure.axes for drawn in panel.lines if len(drawn.get_xdata()) == 2]
-    figures.save(figure, tmp_path / "missing")
+    style.save(figure, tmp_path / "missing")
 
 
 def test_a_missing_strategy_is_named_and_not_drawn(tmp_path: Path) -> None:
-    figure = figures.convergence(*study(tmp_path, ("standalone", "max_common"), seeds=1, absent="max_common"))
+    figure = convergence.draw(*study(tmp_path, ("standalone", "max_common"), seeds=1, absent="max_common"))
     assert legend(figure)[:2] == ["Standalone", "Max-Common (missing)"]
     assert len([drawn for drawn in figure.axes[0].lines if len(drawn.get_xdata()) == 2]) == 1
 
 
 @pytest.mark.parametrize(("seeds", "bands", "words"), [(1, 0, "one seed"), (2, 1, "range"), (3, 1, "95 %")])
 def test_the_band_is_what_the_figure_says(tmp_path: Path, seeds: int, bands: int, words: str) -> None:
-    figure = figures.convergence(*study(tmp_path, ("standalone",), seeds))
+    figure = convergence.draw(*study(tmp_path, ("standalone",), seeds))
     assert sum(isinstance(drawn, PolyCollection) for drawn in figure.axes[0].collections) == bands
     assert words in figure.get_supxlabel()
     if seeds == 2:
@@ -74,14 +76,14 @@ def test_the_band_is_what_the_figure_says(tmp_path: Path, seeds: int, bands: int
 
 def test_final_numbers_shows_missing_lines_as_missing(tmp_path: Path) -> None:
     _, table = study(tmp_path, ("standalone", "max_common"), seeds=2, absent="max_common")
-    (panel,) = figures.final_numbers(table).axes
+    (panel,) = final_numbers.draw(table).axes
     assert [tick.get_text() for tick in panel.get_yticklabels()] == ["Standalone", "Max-Common"]
     assert [(text.get_text(), text.get_position()[1]) for text in panel.texts] == [("missing", 1)]
 
 
 def test_class_mix_counts(tmp_path: Path) -> None:
     clients = [ClientSamples(np.array([0, 1, 2]), np.array([0])), ClientSamples(np.array([3]), np.array([1, 2]))]
-    figure = figures.class_mix(clients, np.array([0, 0, 1, 1]), np.array([0, 1, 1]), ["cat", "dog"])
+    figure = class_mix.draw(clients, np.array([0, 0, 1, 1]), np.array([0, 1, 1]), ["cat", "dog"])
     train, test = ([bar.get_width() for bar in panel.patches] for panel in figure.axes)
     assert train == [2, 0, 1, 1]  # cats of both clients, then dogs
     assert test == [1, 0, 0, 2]
@@ -100,11 +102,11 @@ def vgg_plans() -> list[plan.Plan]:
 
 def test_sharing_draws_every_layer_once(vgg_plans: list[plan.Plan]) -> None:
     """VGG-11 has 11 layers, VGG-13 has 13, two clients each; the first layer alone is common to all four."""
-    figure = figures.sharing(vgg_plans)
+    figure = sharing.draw(vgg_plans)
     assert [panel.get_title(loc="left") for panel in figure.axes] == [title(name) for name in STRATEGIES]
-    personal = figures.PERSONAL.lower()
+    personal = sharing.PERSONAL.lower()
     assert cells_by_colour(figure.axes[0]) == {personal: 48}
-    everybody, first, second = (c.lower() for c in figures._SET_COLOURS[:3])
+    everybody, first, second = (c.lower() for c in sharing._SET_COLOURS[:3])
     assert cells_by_colour(figure.axes[1]) == {first: 22, second: 26}
     assert cells_by_colour(figure.axes[2]) == {everybody: 4, personal: 44}
     assert cells_by_colour(figure.axes[4]) == {everybody: 4, first: 20, second: 24}
@@ -113,7 +115,7 @@ def test_sharing_draws_every_layer_once(vgg_plans: list[plan.Plan]) -> None:
 
 def test_the_same_figure_has_the_same_bytes(tmp_path: Path, vgg_plans: list[plan.Plan]) -> None:
     for name in ("one", "two"):
-        figures.save(figures.sharing(vgg_plans), tmp_path / f"{name}.vgg.official")
+        style.save(sharing.draw(vgg_plans), tmp_path / f"{name}.vgg.official")
     for suffix in (".svg", ".png"):
         one, two = ((tmp_path / f"{name}.vgg.official{suffix}").read_bytes() for name in ("one", "two"))
         assert one == two
@@ -122,24 +124,24 @@ def test_the_same_figure_has_the_same_bytes(tmp_path: Path, vgg_plans: list[plan
 
 def test_settings_of_matplotlib_are_left_alone(vgg_plans: list[plan.Plan]) -> None:
     before = dict(matplotlib.rcParams)
-    figures.sharing(vgg_plans)
+    sharing.draw(vgg_plans)
     assert dict(matplotlib.rcParams) == before
 
 
 def test_a_strategy_of_ones_own_gets_a_colour_of_its_own() -> None:
-    palette = figures.colours(["mine", "max_common", "another"])
-    assert palette["max_common"] == figures.STRATEGY_COLOURS["max_common"]
-    assert len(set(palette.values()) | set(figures.STRATEGY_COLOURS.values())) == 7
+    palette = style.colours(["mine", "max_common", "another"])
+    assert palette["max_common"] == style.STRATEGY_COLOURS["max_common"]
+    assert len(set(palette.values()) | set(style.STRATEGY_COLOURS.values())) == 7
 
 
 def test_files_to_files(tmp_path: Path, vgg_plans: list[plan.Plan]) -> None:
     study(tmp_path, ("standalone",), seeds=1)
     cells, table = tmp_path / "cells.parquet", tmp_path / "tables" / "table1.csv"
     where = {"dataset": "cifar10", "family": "vgg", "protocol": "official"}
-    figures.write_convergence(cells, table, tmp_path / "convergence.cifar10.vgg.official", **where)
-    figures.write_final_numbers(table, tmp_path / "final_numbers")
+    convergence.write(cells, table, tmp_path / "convergence.cifar10.vgg.official", **where)
+    final_numbers.write(table, tmp_path / "final_numbers")
     plan.write(vgg_plans[0], tmp_path / "plan.json")
-    figures.write_sharing([tmp_path / "plan.json"], tmp_path / "sharing.vgg.official")
+    sharing.write([tmp_path / "plan.json"], tmp_path / "sharing.vgg.official")
     assert {p.name for p in tmp_path.glob("*.svg")} == {
         "convergence.cifar10.vgg.official.svg",
         "final_numbers.svg",

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from flexifed import headline, tables
+from flexifed.analysis import headline, published, statistics, tables
 from flexifed.cell import Cell
 from flexifed.report import Sources
 from flexifed.report import headline as section
@@ -124,7 +124,7 @@ def test_what_differs_from_the_paper_is_not_set_beside_its_range(
     ],
 )
 def test_where_an_interval_lies(values: list[float], place: str) -> None:
-    assert headline.position(tables.summarise(pd.Series(values, dtype=float)), 2.6, 9.7) == place
+    assert headline.position(statistics.summarise(pd.Series(values, dtype=float)), 2.6, 9.7) == place
 
 
 def test_a_study_without_both_strategies_makes_no_claim(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_study_without_both_strategies_makes_no_claim(tmp_path: Path) -> None:
 
 def test_the_papers_range_of_gains_is_that_of_the_versions_of_its_table() -> None:
     """Its largest gain is the range's end; two versions of its Table 1 gain less than the text says."""
-    paper = pd.read_csv(tables.REFERENCE / "paper_table1.csv")
+    paper = pd.read_csv(published.FOLDER / "paper_table1.csv")
     wide = paper.pivot(index=["dataset", "family", "version"], columns="strategy", values="accuracy_percent")
     gains = (wide["max_common"] - wide["clustered_fl"]).round(1)
     low, high = headline.paper_range("gain")

@@ -9,9 +9,11 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from flexifed import layout, overview, tables
+from flexifed import layout
+from flexifed.analysis import tables
+from flexifed.analysis.collect import read_curves
 from flexifed.cell import Cell
-from flexifed.collect import read_curves
+from flexifed.figures import overview
 from tests.unit.results import PROTOCOL, write_study
 
 

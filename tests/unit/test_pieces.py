@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from flexifed import pieces, samples
+from flexifed import samples
 from flexifed.errors import UserError
+from flexifed.reference import pieces
 from tests.unit import federations
 
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from flexifed import config, rng, tables
+from flexifed import config, rng
+from flexifed.analysis import published
 from flexifed.client import Client, batches
 from flexifed.partition import set_order
 from flexifed.partitioners import iid
@@ -140,15 +141,15 @@ def test_local_epochs_of_yogurteers_final_code_repeat_their_batches_and_its_earl
 
 
 def test_presets_name_the_numbers_they_correspond_to() -> None:
-    """In `reference/presets.csv` and, in words, in their own comments."""
-    published: dict[str, set[str]] = {}
+    """In `published/presets.csv` and, in words, in their own comments."""
+    printed: dict[str, set[str]] = {}
     for name, source in (("paper_table1", "paper"), ("reproductions_table1", "")):
-        with (tables.REFERENCE / f"{name}.csv").open() as file:
+        with (published.FOLDER / f"{name}.csv").open() as file:
             for row in csv.DictReader(file):
-                published.setdefault(source or row["source"], set()).add(row["family"])
-    with (tables.REFERENCE / "presets.csv").open() as file:
+                printed.setdefault(source or row["source"], set()).add(row["family"])
+    with (published.FOLDER / "presets.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["preset"] for row in rows} == set(PRESETS) - {"clean", "ruicrand_40"}  # which no table row is of
-    assert all(set(row["families"].split()) <= published[row["source"]] for row in rows)
+    assert all(set(row["families"].split()) <= printed[row["source"]] for row in rows)
     for path in config.PRESETS.glob("*.yaml"):
         assert "orresponds to" in path.read_text(), path

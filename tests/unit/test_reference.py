@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from flexifed import config, files, queue, referencereport, referencetext, registry, sidebyside, single
+from flexifed import config, files, registry, single
 from flexifed.cell import Cell
 from flexifed.errors import UserError
 from flexifed.job import Job
-from flexifed.queue import Queue
-from flexifed.sidebyside import Memory, Running, Unlimited, Work
+from flexifed.reference import queue, sidebyside
+from flexifed.reference import report as referencereport
+from flexifed.reference import text as referencetext
+from flexifed.reference.queue import Queue
+from flexifed.reference.sidebyside import Memory, Running, Unlimited, Work
 from tests.unit import federations, results
 
 ROUNDS = 3

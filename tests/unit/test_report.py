@@ -11,16 +11,20 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flexifed import deviation, deviation_figure, effects, effects_figure, figures, overview, report, tables
+from flexifed import report
+from flexifed.analysis import deviation, effects, tables
+from flexifed.analysis.collect import read_runs
+from flexifed.analysis.effects import Effect
+from flexifed.analysis.typeset import blocks
 from flexifed.cell import Cell
-from flexifed.collect import read_runs
-from flexifed.effects import Effect
+from flexifed.figures import effects as effects_figure
+from flexifed.figures import errors as deviation_figure
+from flexifed.figures import final_numbers, overview
 from flexifed.report import Sources, brief, classifier, moments, pictures, provenance, table1
 from flexifed.report import answer as answers
 from flexifed.report import effects as effects_section
 from flexifed.report import published as published_section
 from flexifed.report.parts import Grid, Points, Words, anchor
-from flexifed.typeset import blocks
 from tests.unit import results
 from tests.unit.results import PROTOCOL, write_study
 
@@ -74,7 +78,7 @@ def page(tmp_path: Path) -> str:
     there = {cell("standalone", seed): {"V1": 60.0 + seed, "V2": 62.0} for seed in (1, 2)}
     expected = [*there, cell("max_common", 1)]
     write_tables(tmp_path, there, expected)
-    figures.write_final_numbers(tmp_path / "tables" / "table1.csv", tmp_path / "final_numbers")
+    final_numbers.write(tmp_path / "tables" / "table1.csv", tmp_path / "final_numbers")
     figure = tmp_path / "final_numbers.svg"
     sources = Sources(HOSTILE, tmp_path / "tables", tmp_path / "runs.parquet", [figure], expected)
     report.render(sources, tmp_path / "report.html")
@@ -287,7 +291,7 @@ def test_the_overview_is_the_first_figure(tmp_path: Path) -> None:
     study = {cell("max_common", 1): {"V1": 60.0, "V2": 62.0}}
     write_tables(tmp_path, study, list(study))
     table, drawn = tmp_path / "tables/table1.csv", [tmp_path / "final_numbers", tmp_path / "overview"]
-    figures.write_final_numbers(table, drawn[0])
+    final_numbers.write(table, drawn[0])
     overview.write(tmp_path / "cells.parquet", table, drawn[1])
     images = [stem.with_suffix(".png") for stem in drawn]
     sources = Sources("study", tmp_path / "tables", tmp_path / "runs.parquet", images, list(study))

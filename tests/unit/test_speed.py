@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flexifed import speed
+from flexifed.analysis import speed
 from flexifed.cell import Cell
 from flexifed.protocol import FinalNumber, Protocol
 from tests.unit.results import PROTOCOL, write_study

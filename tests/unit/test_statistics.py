@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from flexifed import deviation, effects, tables
+from flexifed.analysis import deviation, effects, finals, statistics, tables
+from flexifed.analysis.effects import Effect
 from flexifed.cell import Cell
-from flexifed.effects import Effect
 from tests.unit.results import PROTOCOL, write_study
 
 accuracies = st.floats(0, 100).map(lambda value: round(value, 4))
@@ -32,7 +32,7 @@ def seeds_of(size: int, most: int = 8) -> st.SearchStrategy[list[float]]:
 
 def test_mean_deviation_and_interval_of_two_seeds() -> None:
     """Deviation sqrt(2), standard error 1, t of one degree of freedom 12.706."""
-    summary = tables.summarise(pd.Series([60.0, 62.0]))
+    summary = statistics.summarise(pd.Series([60.0, 62.0]))
     assert (summary.n_seeds, summary.mean) == (2, 61.0)
     assert summary.std == pytest.approx(1.41421, abs=1e-5)
     assert (summary.ci95_low, summary.ci95_high) == pytest.approx((61 - 12.706, 61 + 12.706), abs=1e-3)
@@ -40,7 +40,7 @@ def test_mean_deviation_and_interval_of_two_seeds() -> None:
 
 @given(seeds_of(2))
 def test_mean_deviation_and_interval_are_scipys(values: list[float]) -> None:
-    summary = tables.summarise(pd.Series(values))
+    summary = statistics.summarise(pd.Series(values))
     one_sample = stats.ttest_1samp(values, 0)
     interval = one_sample.confidence_interval(0.95)
     assert (summary.n_seeds, summary.mean) == (len(values), pytest.approx(np.mean(values)))
@@ -49,13 +49,13 @@ def test_mean_deviation_and_interval_are_scipys(values: list[float]) -> None:
 
 
 def test_one_seed_has_no_interval() -> None:
-    summary = tables.summarise(pd.Series([60.0]))
+    summary = statistics.summarise(pd.Series([60.0]))
     assert (summary.n_seeds, summary.mean) == (1, 60.0)
     assert all(map(math.isnan, (summary.std, summary.ci95_low, summary.ci95_high)))
 
 
 def test_no_seed_has_no_number() -> None:
-    summary = tables.summarise(pd.Series(dtype=float))
+    summary = statistics.summarise(pd.Series(dtype=float))
     assert summary.n_seeds == 0
     assert math.isnan(summary.mean)
 
@@ -72,7 +72,7 @@ def expected_share(share: float) -> tuple[float, float]:
 @pytest.mark.parametrize("n_seeds", [2, 3, 5])
 def test_95_of_100_intervals_hold_the_truth(n_seeds: int) -> None:
     draws = np.random.default_rng(n_seeds).normal(80.0, 1.5, (SIMULATIONS, n_seeds))
-    summaries = [tables.summarise(pd.Series(draw)) for draw in draws]
+    summaries = [statistics.summarise(pd.Series(draw)) for draw in draws]
     held = np.mean([summary.ci95_low < 80.0 < summary.ci95_high for summary in summaries])
     low, high = expected_share(0.95)
     assert low <= held <= high
@@ -94,21 +94,21 @@ def test_95_of_100_intervals_hold_the_truth(n_seeds: int) -> None:
     ],
 )
 def test_verdicts(differences: list[float], verdict: str) -> None:
-    assert tables.verdict(tables.summarise(pd.Series(differences, dtype=float))) == verdict
+    assert statistics.verdict(statistics.summarise(pd.Series(differences, dtype=float))) == verdict
 
 
 def test_an_ordering_that_is_not_there_is_claimed_as_often_as_the_interval_says() -> None:
     """Strategies that differ by chance alone: 2.5 of 100 intervals are above zero, and as many below."""
     draws = np.random.default_rng(7).normal(0.0, 2.0, (SIMULATIONS, 3))
-    verdicts = [tables.verdict(tables.summarise(pd.Series(draw))) for draw in draws]
+    verdicts = [statistics.verdict(statistics.summarise(pd.Series(draw))) for draw in draws]
     low, high = expected_share(0.025)
     for claimed in ("holds", "contradicted"):
         assert low <= verdicts.count(claimed) / SIMULATIONS <= high
 
 
 def numbers(strategy: str, values: dict[int, float]) -> pd.DataFrame:
-    """Final numbers of a line by seed, as `tables.final_numbers` gives them."""
-    line = {"dataset": "cifar10", "family": "vgg", "strategy": strategy, "protocol": "official", "version": tables.MEAN}
+    """Final numbers of a line by seed, as `finals.final_numbers` gives them."""
+    line = {"dataset": "cifar10", "family": "vgg", "strategy": strategy, "protocol": "official", "version": finals.MEAN}
     return pd.DataFrame([{**line, "seed": seed, "accuracy": value} for seed, value in values.items()])
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flexifed import config, generated, planning, registry, tables
+from flexifed import config, generated, planning, registry
+from flexifed.analysis import published
 from flexifed.config import Study
 
 STUDIES = generated.CONFIG / "studies"
@@ -129,16 +130,16 @@ def test_effects_of_the_disagreement_are_one_factor_or_combine_known_ones() -> N
 def test_published_numbers_of_the_reproductions_have_a_block() -> None:
     """Every row of the reproductions' Table 1 is a cell of the study."""
     study = read("reproductions")
-    presets = pd.read_csv(tables.REFERENCE / "presets.csv").fillna("")
+    presets = pd.read_csv(published.FOLDER / "presets.csv").fillna("")
     ours = {
         (row.source, cell.dataset, cell.family, cell.strategy)
         for cell in study.cells()
         for row in presets.itertuples()
         if study.preset(cell.protocol) == row.preset and cell.family in (row.families.split() or [cell.family])
     }
-    rows = pd.read_csv(tables.REFERENCE / "reproductions_table1.csv")
-    published = set(zip(rows.source, rows.dataset, rows.family, rows.strategy, strict=True))
-    assert published <= ours
+    rows = pd.read_csv(published.FOLDER / "reproductions_table1.csv")
+    printed = set(zip(rows.source, rows.dataset, rows.family, rows.strategy, strict=True))
+    assert printed <= ours
 
 
 def test_reading_a_study_needs_no_torch() -> None:

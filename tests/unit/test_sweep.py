@@ -10,8 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from flexifed import report, sweep, sweep_figure, tables
+from flexifed import report
+from flexifed.analysis import sweep, tables
 from flexifed.cell import Cell
+from flexifed.figures import sweep as sweep_figure
 from flexifed.report import sweep as section
 from tests.unit.results import PROTOCOL, Accuracy, write_study, write_tables
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flexifed import tables, typeset
+from flexifed.analysis import finals, published, table3, tables, typeset
+from flexifed.analysis.collect import read_runs
 from flexifed.cell import Cell
-from flexifed.collect import read_runs
 from flexifed.errors import UserError
 from flexifed.protocol import FinalNumber, Partition, Protocol
 from tests.unit.results import PROTOCOL, write_study
@@ -21,7 +21,7 @@ def cell(strategy: str, seed: int = 1, dataset: str = "cifar10") -> Cell:
 
 def table1(cells: Path, runs: Path, expected: list[Cell], protocol: Protocol = PROTOCOL) -> pd.DataFrame:
     protocols = {"official": protocol}
-    return tables.table1(tables.final_numbers(cells, protocols), read_runs(runs), expected, protocols)
+    return tables.table1(finals.final_numbers(cells, protocols), read_runs(runs), expected, protocols)
 
 
 def line(table: pd.DataFrame, strategy: str, version: str) -> pd.Series:
@@ -57,7 +57,7 @@ def curve(values: list[float], client: int = 0) -> pd.DataFrame:
     ],
 )
 def test_rules_of_the_final_number(final: FinalNumber, expected: float) -> None:
-    (value,) = tables.reduce_curve(curve([0.1, 0.9, 0.6, 0.4]), final, rounds=4)["value"]
+    (value,) = finals.reduce_curve(curve([0.1, 0.9, 0.6, 0.4]), final, rounds=4)["value"]
     assert value == pytest.approx(expected)
 
 
@@ -66,26 +66,26 @@ def test_a_version_may_be_read_from_its_first_client_alone() -> None:
     parts = [curve([low, high]).assign(client=c, version=v) for c, v, low, high in (
         (0, "V1", 0.1, 0.2), (1, "V1", 0.9, 0.8), (3, "V2", 0.7, 0.6), (2, "V2", 0.3, 0.5),
     )]  # fmt: skip
-    best = tables.reduce_curve(pd.concat(parts), FinalNumber(rule="best", clients="first"), rounds=2)
+    best = finals.reduce_curve(pd.concat(parts), FinalNumber(rule="best", clients="first"), rounds=2)
     assert best.set_index("client")["value"].to_dict() == {0: 0.2, 2: 0.5}
 
 
 def test_a_window_counts_rounds_not_evaluations() -> None:
     sparse = curve([0.1, 0.9, 0.6, 0.4]).assign(round=[10, 20, 30, 40])
-    (value,) = tables.reduce_curve(sparse, FinalNumber(rule="last_rounds", rounds=11), rounds=40)["value"]
+    (value,) = finals.reduce_curve(sparse, FinalNumber(rule="last_rounds", rounds=11), rounds=40)["value"]
     assert value == pytest.approx(0.5)
 
 
 def test_rounding_comes_before_the_mean() -> None:
     curves = curve([0.604, 0.606])
     rounded = FinalNumber(rule="last_rounds", rounds=2, decimals=2)
-    assert tables.reduce_curve(curves, rounded, rounds=2)["value"].item() == pytest.approx((0.60 + 0.61) / 2)
+    assert finals.reduce_curve(curves, rounded, rounds=2)["value"].item() == pytest.approx((0.60 + 0.61) / 2)
 
 
 def test_mean_over_clients_then_over_versions(tmp_path: Path) -> None:
     """Versions weigh the same, however many clients they have."""
     cells, _ = write_study(tmp_path, {cell("standalone"): {"V1": (60.0, 70.0), "V2": 80.0}})
-    numbers = tables.final_numbers(cells, {"official": PROTOCOL}).set_index("version")["accuracy"]
+    numbers = finals.final_numbers(cells, {"official": PROTOCOL}).set_index("version")["accuracy"]
     assert numbers.to_dict() == pytest.approx({"V1": 65.0, "V2": 80.0, "mean": 72.5})
 
 
@@ -94,7 +94,7 @@ def test_phase_and_mode_are_the_protocols(tmp_path: Path) -> None:
 
     def mean(**final: str) -> float:
         protocols = {"official": replace(PROTOCOL, final=FinalNumber(**final))}  # type: ignore[arg-type]
-        return float(tables.final_numbers(cells, protocols).set_index("version").loc["mean", "accuracy"])
+        return float(finals.final_numbers(cells, protocols).set_index("version").loc["mean", "accuracy"])
 
     assert mean(phase="local") == pytest.approx(60.0)
     assert mean(mode="train") == pytest.approx(63.0)
@@ -124,7 +124,7 @@ def test_table1_by_hand(tmp_path: Path) -> None:
 def test_lines_are_in_study_order_and_strategies_in_the_papers(tmp_path: Path) -> None:
     strategies = ["max_common", "mine", "clustered_fl", "standalone", "another"]
     study = {cell(s, dataset=d): {"V1": 1.0, "V2": 2.0} for d in ("digits", "cifar10") for s in strategies}
-    order = [(row.dataset, row.strategy) for row in tables.rows(list(study))]
+    order = [(row.dataset, row.strategy) for row in finals.rows(list(study))]
     ranked = ["standalone", "clustered_fl", "max_common", "mine", "another"]
     assert order == [(d, s) for d in ("digits", "cifar10") for s in ranked]
 
@@ -219,7 +219,7 @@ def test_comparisons_are_paired_by_seed(tmp_path: Path) -> None:
     study = {cell("standalone", s): {"V1": 10.0 * s, "V2": 10.0 * s} for s in (1, 2, 3)}
     study |= {cell("basic_common", s): {"V1": 10.0 * s + 1, "V2": 10.0 * s + 1 + s / 100} for s in (1, 2, 3)}
     cells, _ = write_study(tmp_path, study)
-    numbers = tables.final_numbers(cells, {"official": PROTOCOL})
+    numbers = finals.final_numbers(cells, {"official": PROTOCOL})
     (row,) = tables.comparisons(numbers, list(study)).to_dict("records")
     assert (row["higher"], row["lower"], row["n_seeds"]) == ("basic_common", "standalone", 3)
     assert row["difference"] == pytest.approx(1.01)
@@ -249,7 +249,7 @@ def test_every_ordering_of_a_block_with_missing_cells_has_a_line(tmp_path: Path)
 
 
 def test_the_papers_orderings_are_those_of_every_block_of_its_table() -> None:
-    paper = pd.read_csv(tables.REFERENCE / "paper_table1.csv")
+    paper = pd.read_csv(published.FOLDER / "paper_table1.csv")
     means = paper.groupby(["dataset", "family", "strategy"])["accuracy_percent"].mean().unstack("strategy")
     assert len(means) == 8
     for higher, lower in tables.CLAIMS:
@@ -261,7 +261,7 @@ def test_table3_has_a_line_for_each_protocol(tmp_path: Path) -> None:
     protocols = {"official": PROTOCOL, "shared": shared}
     study = {Cell("cifar10", "vgg", "max_common", name, 1): {"V1": 80.0, "V2": 84.0} for name in protocols}
     cells, runs = write_study(tmp_path, study)
-    table = tables.table3(tables.final_numbers(cells, protocols), read_runs(runs), list(study), protocols)
+    table = table3.lines(finals.final_numbers(cells, protocols), read_runs(runs), list(study), protocols)
     found = table[["protocol", "classifier", "mean", "paper"]].to_numpy().tolist()
     assert found == [
         ["official", "same_architecture", pytest.approx(82.0), 85.10],
@@ -306,7 +306,7 @@ def test_a_table3_difference_of_narrow_models_has_no_paper_number_and_one_seed_n
 
 
 def test_published_means() -> None:
-    table = tables.published([cell("standalone")])
+    table = published.means([cell("standalone")])
     assert set(table["family"]) == {"vgg"}
     assert set(table["dataset"]) == {"cifar10"}
     means = table.set_index(["source", "strategy"])["mean"]

@@ -17,6 +17,6 @@ rule collect:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        code=code("flexifed.collect"),
+        code=code("flexifed.analysis.collect"),
     script:
         "../scripts/collect.py"

@@ -23,8 +23,8 @@ rule headline:
         "../../envs/flexifed.yaml"
     params:
         final=final_rules(),
-        code=code("flexifed.headline"),
-        reference=files.digest(PACKAGE / "reference/paper_headline.csv"),
+        code=code("flexifed.analysis.headline"),
+        reference=files.digest(PACKAGE / "published/paper_headline.csv"),
     script:
         "../scripts/headline.py"
 
@@ -43,7 +43,7 @@ rule costs:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        code=code("flexifed.costs"),
+        code=code("flexifed.analysis.costs"),
     script:
         "../scripts/costs.py"
 
@@ -62,6 +62,6 @@ rule costs_figure:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        code=code("flexifed.costs_figure"),
+        code=code("flexifed.figures.costs"),
     script:
         "../scripts/costs_figure.py"

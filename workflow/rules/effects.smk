@@ -25,7 +25,7 @@ rule effects:
     params:
         effects=[effect.model_dump() for effect in STUDY.effects],
         final=final_rules(),
-        code=code("flexifed.effects"),
+        code=code("flexifed.analysis.effects"),
     script:
         "../scripts/effects.py"
 
@@ -43,6 +43,6 @@ rule effects_figure:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        code=code("flexifed.effects_figure"),
+        code=code("flexifed.figures.effects"),
     script:
         "../scripts/effects_figure.py"

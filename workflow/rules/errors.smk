@@ -24,7 +24,7 @@ rule errors:
     params:
         final=final_rules(),
         presets={name: STUDY.preset(name) for name in STUDY.protocols},
-        code=code("flexifed.deviation"),
+        code=code("flexifed.analysis.deviation"),
         reference=[
             files.digest(path)
             for path in sorted([*PACKAGE.glob("reference/*.csv"), *PACKAGE.glob("protocols/*.yaml")])
@@ -46,6 +46,6 @@ rule errors_figure:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        code=code("flexifed.deviation_figure"),
+        code=code("flexifed.figures.errors"),
     script:
         "../scripts/errors_figure.py"

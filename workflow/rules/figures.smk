@@ -17,7 +17,7 @@ rule convergence:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        code=code("flexifed.figures"),
+        code=code("flexifed.figures.convergence"),
     script:
         "../scripts/convergence.py"
 
@@ -35,7 +35,7 @@ rule final_numbers:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        code=code("flexifed.figures"),
+        code=code("flexifed.figures.final_numbers"),
     script:
         "../scripts/final_numbers.py"
 
@@ -55,7 +55,7 @@ rule class_mix:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        code=code("flexifed.figures"),
+        code=code("flexifed.figures.class_mix"),
     script:
         "../scripts/class_mix.py"
 
@@ -73,6 +73,6 @@ rule sharing:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        code=code("flexifed.figures"),
+        code=code("flexifed.figures.sharing"),
     script:
         "../scripts/sharing.py"

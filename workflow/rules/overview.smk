@@ -21,6 +21,6 @@ rule overview:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        code=code("flexifed.overview"),
+        code=code("flexifed.figures.overview"),
     script:
         "../scripts/overview.py"

@@ -23,7 +23,7 @@ rule sweep:
     params:
         sweep=STUDY.sweep.model_dump(),
         final=final_rules(),
-        code=code("flexifed.sweep"),
+        code=code("flexifed.analysis.sweep"),
     script:
         "../scripts/sweep.py"
 
@@ -41,6 +41,6 @@ rule sweep_figure:
     conda:
         "../../envs/flexifed.yaml"
     params:
-        code=code("flexifed.sweep_figure"),
+        code=code("flexifed.figures.sweep"),
     script:
         "../scripts/sweep_figure.py"

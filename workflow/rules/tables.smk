@@ -19,7 +19,7 @@ rule tables:
         "../../envs/flexifed.yaml"
     params:
         final=final_rules(),
-        code=code("flexifed.tables"),
+        code=code("flexifed.analysis.tables"),
         reference=[files.digest(path) for path in sorted((PACKAGE / "reference").glob("*.csv"))],
     script:
         "../scripts/tables.py"

@@ -1,11 +1,12 @@
-"""Draw the clients' class mixes: adapter between the rule and flexifed.figures."""
+"""Draw the clients' class mixes: adapter between the rule and flexifed.figures.class_mix."""
 
 from pathlib import Path
 
-from flexifed import figures, logs
+from flexifed import logs
+from flexifed.figures import class_mix
 
 with logs.to(snakemake.log[0]):
-    figures.write_class_mix(
+    class_mix.write(
         Path(snakemake.input.partition),
         Path(snakemake.input.card).parent,
         Path(snakemake.output.svg).with_suffix(""),

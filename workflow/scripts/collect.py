@@ -1,9 +1,9 @@
-"""Collect the cells: adapter between the rule and flexifed.collect."""
+"""Collect the cells: adapter between the rule and flexifed.analysis.collect."""
 
 from pathlib import Path
 
 from flexifed import logs
-from flexifed.collect import collect
+from flexifed.analysis.collect import collect
 
 with logs.to(snakemake.log[0]):
     collect(

@@ -1,11 +1,12 @@
-"""Draw one block's convergence: adapter between the rule and flexifed.figures."""
+"""Draw one block's convergence: adapter between the rule and flexifed.figures.convergence."""
 
 from pathlib import Path
 
-from flexifed import figures, logs
+from flexifed import logs
+from flexifed.figures import convergence
 
 with logs.to(snakemake.log[0]):
-    figures.write_convergence(
+    convergence.write(
         Path(snakemake.input.cells),
         Path(snakemake.input.table1),
         Path(snakemake.output.svg).with_suffix(""),

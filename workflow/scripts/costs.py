@@ -1,8 +1,9 @@
-"""Write what each line costs: adapter between the rule and flexifed.costs."""
+"""Write what each line costs: adapter between the rule and flexifed.analysis.costs."""
 
 from pathlib import Path
 
-from flexifed import config, costs, logs
+from flexifed import config, logs
+from flexifed.analysis import costs
 
 with logs.to(snakemake.log[0]):
     study = config.parse(snakemake.config)

@@ -1,11 +1,12 @@
-"""Draw accuracy against bytes: adapter between the rule and flexifed.costs_figure."""
+"""Draw accuracy against bytes: adapter between the rule and flexifed.figures.costs."""
 
 from pathlib import Path
 
-from flexifed import costs_figure, logs
+from flexifed import logs
+from flexifed.figures import costs
 
 with logs.to(snakemake.log[0]):
-    costs_figure.write(
+    costs.write(
         Path(snakemake.input.cells),
         Path(snakemake.input.costs),
         Path(snakemake.output.svg).with_suffix(""),

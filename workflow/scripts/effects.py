@@ -1,8 +1,9 @@
-"""Write the effects of a study: adapter between the rule and flexifed.effects."""
+"""Write the effects of a study: adapter between the rule and flexifed.analysis.effects."""
 
 from pathlib import Path
 
-from flexifed import config, effects, logs
+from flexifed import config, logs
+from flexifed.analysis import effects
 
 with logs.to(snakemake.log[0]):
     study = config.parse(snakemake.config)

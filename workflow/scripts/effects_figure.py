@@ -1,11 +1,12 @@
-"""Draw the effects of a study: adapter between the rule and flexifed.effects_figure."""
+"""Draw the effects of a study: adapter between the rule and flexifed.figures.effects."""
 
 from pathlib import Path
 
-from flexifed import effects_figure, logs
+from flexifed import logs
+from flexifed.figures import effects
 
 with logs.to(snakemake.log[0]):
-    effects_figure.write(
+    effects.write(
         Path(snakemake.input.effects),
         Path(snakemake.output.svg).with_suffix(""),
     )

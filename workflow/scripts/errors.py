@@ -1,8 +1,9 @@
-"""Write the errors against published numbers: adapter between the rule and flexifed.deviation."""
+"""Write the errors against published numbers: adapter between the rule and flexifed.analysis.deviation."""
 
 from pathlib import Path
 
-from flexifed import config, deviation, logs
+from flexifed import config, logs
+from flexifed.analysis import deviation
 
 with logs.to(snakemake.log[0]):
     study = config.parse(snakemake.config)

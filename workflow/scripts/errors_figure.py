@@ -1,11 +1,12 @@
-"""Draw the errors against published numbers: adapter between the rule and flexifed.deviation_figure."""
+"""Draw the errors against published numbers: adapter between the rule and flexifed.figures.errors."""
 
 from pathlib import Path
 
-from flexifed import deviation_figure, logs
+from flexifed import logs
+from flexifed.figures import errors
 
 with logs.to(snakemake.log[0]):
-    deviation_figure.write(
+    errors.write(
         Path(snakemake.input.errors),
         Path(snakemake.output.svg).with_suffix(""),
     )

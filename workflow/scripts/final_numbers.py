@@ -1,11 +1,12 @@
-"""Draw the means of Table 1: adapter between the rule and flexifed.figures."""
+"""Draw the means of Table 1: adapter between the rule and flexifed.figures.final_numbers."""
 
 from pathlib import Path
 
-from flexifed import figures, logs
+from flexifed import logs
+from flexifed.figures import final_numbers
 
 with logs.to(snakemake.log[0]):
-    figures.write_final_numbers(
+    final_numbers.write(
         Path(snakemake.input.table1),
         Path(snakemake.output.svg).with_suffix(""),
     )

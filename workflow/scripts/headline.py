@@ -1,8 +1,9 @@
-"""Write the paper's headline claims: adapter between the rule and flexifed.headline."""
+"""Write the paper's headline claims: adapter between the rule and flexifed.analysis.headline."""
 
 from pathlib import Path
 
-from flexifed import config, headline, logs
+from flexifed import config, logs
+from flexifed.analysis import headline
 
 with logs.to(snakemake.log[0]):
     study = config.parse(snakemake.config)

@@ -1,8 +1,9 @@
-"""Draw the convergence of the whole study: adapter between the rule and flexifed.overview."""
+"""Draw the convergence of the whole study: adapter between the rule and flexifed.figures.overview."""
 
 from pathlib import Path
 
-from flexifed import logs, overview
+from flexifed import logs
+from flexifed.figures import overview
 
 with logs.to(snakemake.log[0]):
     overview.write(

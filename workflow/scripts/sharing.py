@@ -1,11 +1,12 @@
-"""Draw who shares which layer: adapter between the rule and flexifed.figures."""
+"""Draw who shares which layer: adapter between the rule and flexifed.figures.sharing."""
 
 from pathlib import Path
 
-from flexifed import figures, logs
+from flexifed import logs
+from flexifed.figures import sharing
 
 with logs.to(snakemake.log[0]):
-    figures.write_sharing(
+    sharing.write(
         [Path(path) for path in snakemake.input.plans],
         Path(snakemake.output.svg).with_suffix(""),
     )

@@ -1,8 +1,9 @@
-"""Write the sweep of a study: adapter between the rule and flexifed.sweep."""
+"""Write the sweep of a study: adapter between the rule and flexifed.analysis.sweep."""
 
 from pathlib import Path
 
-from flexifed import config, logs, sweep
+from flexifed import config, logs
+from flexifed.analysis import sweep
 
 with logs.to(snakemake.log[0]):
     study = config.parse(snakemake.config)

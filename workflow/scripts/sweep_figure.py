@@ -1,11 +1,12 @@
-"""Draw the sweep of a study: adapter between the rule and flexifed.sweep_figure."""
+"""Draw the sweep of a study: adapter between the rule and flexifed.figures.sweep."""
 
 from pathlib import Path
 
-from flexifed import logs, sweep_figure
+from flexifed import logs
+from flexifed.figures import sweep
 
 with logs.to(snakemake.log[0]):
-    sweep_figure.write(
+    sweep.write(
         Path(snakemake.input.sweep),
         Path(snakemake.output.svg).with_suffix(""),
     )

@@ -1,8 +1,9 @@
-"""Write the tables: adapter between the rule and flexifed.tables."""
+"""Write the tables: adapter between the rule and flexifed.analysis.tables."""
 
 from pathlib import Path
 
-from flexifed import config, logs, tables
+from flexifed import config, logs
+from flexifed.analysis import tables
 
 with logs.to(snakemake.log[0]):
     study = config.parse(snakemake.config)

@@ -7,10 +7,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flexifed import sweep, tables
-from flexifed.figures import MARKERS, QUIET, colours, grid, save, strategy_legend, styled, within_percent
-from flexifed.titles import strategy_rank, title
-from flexifed.typeset import by_family
+from flexifed.analysis import sweep, tables
+from flexifed.analysis.titles import strategy_rank, title
+from flexifed.analysis.typeset import by_family
+from flexifed.figures.style import (
+    MARKERS,
+    QUIET,
+    bars_text,
+    colours,
+    grid,
+    save,
+    strategy_legend,
+    styled,
+    within_percent,
+)
 
 _SPREAD = 0.25
 """Part of the least distance between two values over which the strategies of one value are spread."""
@@ -39,7 +49,8 @@ def draw(table: pd.DataFrame) -> Figure:
         panel.set_xlim(values[0] - np.diff(values).min() / 2, values[-1] + np.diff(values).min() / 2)
         panel.grid(True, axis="y")
         within_percent(panel)
-    below = [table["over"].iloc[0], _bar_text(table), *sweep.remarks(table)]
+    alone = "; without a bar: one seed" if (table["n_seeds"] == 1).any() else ""
+    below = [table["over"].iloc[0], bars_text(table, alone), *sweep.remarks(table)]
     figure.supxlabel("\n".join(below), fontsize=8)
     figure.supylabel("final accuracy [%], mean over versions", fontsize=9)
     strategy_legend(figure, palette, set(table.loc[table["n_seeds"] > 0, "strategy"]))
@@ -60,16 +71,6 @@ def _absent(panel: Axes, block: pd.DataFrame) -> None:
     if named:
         text = "\n".join(["missing:", *named])
         panel.text(0.99, 0.02, text, transform=panel.transAxes, ha="right", va="bottom", fontsize=7, color=QUIET)
-
-
-def _bar_text(table: pd.DataFrame) -> str:
-    several = table.loc[table["n_seeds"] > 1, "n_seeds"]
-    if several.empty:
-        return "one seed: no interval" if table["n_seeds"].any() else "missing: no run of this study is there"
-    low, high = several.min(), several.max()
-    seeds = str(high) if low == high else f"{low} to {high}"
-    alone = "; without a bar: one seed" if (table["n_seeds"] == 1).any() else ""
-    return f"bar: 95 % Student t interval over {seeds} seeds{alone}"
 
 
 def write(sweep_csv: Path, stem: Path) -> None:

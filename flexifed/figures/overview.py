@@ -7,24 +7,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flexifed import tables
-from flexifed.collect import read_curves
-from flexifed.figures import (
-    QUIET,
-    band_text,
-    colours,
-    curve,
-    grid,
-    least_seeds,
-    rounds_axis,
-    save,
-    strategy_legend,
-    styled,
-    within_percent,
-)
-from flexifed.tables import MEAN
-from flexifed.titles import title
-from flexifed.typeset import block_title, blocks
+from flexifed.analysis import tables
+from flexifed.analysis.collect import read_curves
+from flexifed.analysis.finals import MEAN
+from flexifed.analysis.titles import title
+from flexifed.analysis.typeset import block_title, blocks
+from flexifed.figures.curves import band_text, curve, least_seeds, rounds_axis
+from flexifed.figures.style import QUIET, colours, grid, save, strategy_legend, styled, within_percent
 
 
 @styled

@@ -11,14 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from flexifed import speed, tables
-from flexifed.figures import colours, save, styled
-from flexifed.titles import title
-from flexifed.typeset import block_title, blocks
+from flexifed.analysis import finals, speed, tables
+from flexifed.analysis.titles import title
+from flexifed.analysis.typeset import block_title, blocks
+from flexifed.figures.style import QUIET, colours, grid, save, styled
 
-_QUIET = "#595959"
-_WIDTHS = {1: 6.4, 2: 9.2}
-"""Inches by columns of panels; one alone is wide enough for the legend."""
 _TARGET: Final = ":"
 """Line style of the target."""
 
@@ -36,21 +33,17 @@ def draw(curves: pd.DataFrame, costs: pd.DataFrame) -> Figure:
         bytes lie on each other, and `final_numbers` has the intervals of where they end.
     """
     parts = list(blocks(costs))
-    columns = min(2, len(parts))
-    rows = -(-len(parts) // columns)
-    figure = Figure(figsize=(_WIDTHS[columns], 1.1 + 2.9 * rows))
-    panels = figure.subplots(rows, columns, squeeze=False)
+    figure, panels = grid(len(parts), height=2.9, margin=1.3)
     palette = colours(list(costs["strategy"].unique()))
-    means = curves[curves["version"] == tables.MEAN]
-    for panel, ((dataset, family, protocol), block) in zip(panels.flat, parts, strict=False):
+    means = curves[curves["version"] == finals.MEAN]
+    for panel, ((dataset, family, protocol), block) in zip(panels, parts, strict=True):
         same = (means[["dataset", "family", "protocol"]] == [dataset, family, protocol]).all(axis=1)
         _panel(panel, means[same], block, palette)
         panel.set_title(block_title(dataset, family, protocol))
-    for panel in list(panels.flat)[len(parts) :]:
-        panel.remove()
     figure.supxlabel(
         "sent and received since the start [MB per client, mean over clients]\n"
-        "line: mean over versions and seeds; dashed: no bytes at all, drawn at its final accuracy",
+        "line: mean over versions and seeds\n"
+        "dashed: no bytes at all, drawn at its final accuracy",
         fontsize=8,
     )
     figure.supylabel("accuracy after aggregation [%]", fontsize=9)
@@ -61,7 +54,13 @@ def draw(curves: pd.DataFrame, costs: pd.DataFrame) -> Figure:
     ]
     text = f"target: {100 * speed.FRACTION:.0f} % of {title(speed.YARDSTICK)}'s final number"
     handles.append(Line2D([], [], color="black", linestyle=_TARGET, label=text))
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns + 1, columnspacing=1.2, handlelength=1.9)
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=2 if len(parts) == 1 else 3,
+        columnspacing=1.2,
+        handlelength=1.9,
+    )
     return figure
 
 
@@ -71,7 +70,7 @@ def _panel(panel: Axes, means: pd.DataFrame, block: pd.DataFrame, palette: dict[
     if len(absent) == len(block):
         panel.set(xticks=[], yticks=[])
         panel.text(
-            0.5, 0.5, "missing: no run of this block is there", transform=panel.transAxes, ha="center", color=_QUIET
+            0.5, 0.5, "missing: no run of this block is there", transform=panel.transAxes, ha="center", color=QUIET
         )
         return
     panel.set_xscale("log")
@@ -88,7 +87,7 @@ def _panel(panel: Axes, means: pd.DataFrame, block: pd.DataFrame, palette: dict[
     panel.axhline(target, color="black", linestyle=_TARGET, linewidth=1)
     if absent:
         text = textwrap.fill(f"missing: {', '.join(absent)}", width=50)
-        panel.text(0.02, 0.02, text, transform=panel.transAxes, fontsize=7, color=_QUIET)
+        panel.text(0.02, 0.02, text, transform=panel.transAxes, fontsize=7, color=QUIET)
     panel.grid(True)
     panel.xaxis.set_major_locator(LogLocator(numticks=8))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda megabytes, _: f"{megabytes:,g}"))

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from flexifed.titles import strategy_rank, title
-from flexifed.typeset import by_family, markdown_table, notes
+from flexifed.analysis.titles import strategy_rank, title
+from flexifed.analysis.typeset import by_family, markdown_table, notes
 
 MARKS = {"raises": "▲ ", "lowers": "▼ "}
 """Before a number whose interval leaves zero out; read without colour."""

@@ -10,9 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from flexifed import files, queue, tables, titles, typeset
+from flexifed import files
+from flexifed.analysis import finals, tables, titles, typeset
 from flexifed.cell import Cell
-from flexifed.referencereport import finished
+from flexifed.reference import queue
+from flexifed.reference.report import finished
 from flexifed.report import answer
 
 COPIES = "copies.json"
@@ -57,7 +59,7 @@ def _table(rows: Iterable[list[str]], head: tuple[str, ...] = titles.STRATEGIES)
 
 
 def _numbers(label: str, block: pd.DataFrame) -> list[str]:
-    means = block[block["version"] == tables.MEAN]
+    means = block[block["version"] == finals.MEAN]
     numbers = dict(zip(means["strategy"], (typeset.number(line) for _, line in means.iterrows()), strict=True))
     return [label, *(numbers.get(strategy, "–") for strategy in titles.STRATEGIES)]
 

@@ -1,4 +1,4 @@
-"""What a line costs: megabytes, rounds and seconds, in all and to the target of `flexifed.speed`.
+"""What a line costs: megabytes, rounds and seconds, in all and to the target of `flexifed.analysis.speed`.
 
 Bytes are those of the run record: the averaged values of a client as float32 (weights, biases, and the statistics of
 batch normalisation where they are averaged), as many up as down. Nothing is counted for compression or for headers.
@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flexifed import files, speed, tables
+from flexifed import files
+from flexifed.analysis import finals, speed, tables
+from flexifed.analysis.collect import read_runs
 from flexifed.cell import Cell
-from flexifed.collect import read_runs
 from flexifed.protocol import Protocol
 
 LINE = ["dataset", "family", "strategy", "protocol"]
@@ -42,10 +43,10 @@ def costs(seeds: pd.DataFrame, runs: pd.DataFrame, table1: pd.DataFrame) -> pd.D
         block's runs are from several devices), device (of the block's runs, or `missing`) and note (Table 1's).
     """
     found = []
-    for _, line in table1.loc[table1["version"] == tables.MEAN, [*LINE, "note"]].iterrows():
+    for _, line in table1.loc[table1["version"] == finals.MEAN, [*LINE, "note"]].iterrows():
         records = _same(runs, line, LINE)
         mean = _same(seeds, line, LINE)
-        mean = mean[mean["version"] == tables.MEAN]
+        mean = mean[mean["version"] == finals.MEAN]
         row: dict[str, Any] = {**line, "n_seeds": len(mean), "accuracy": mean["accuracy"].mean()}
         row |= traffic(records["bytes_by_client"]) | {"rounds": records["rounds"].mean()}
         both = row["mb_up"] + row["mb_down"]

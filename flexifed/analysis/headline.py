@@ -1,8 +1,8 @@
 """The paper's headline claims from our curves: Max-Common beside Clustered-FL, in accuracy and in rounds.
 
 - `gain`: final number of Max-Common less that of Clustered-FL by the protocol's rule, as in Table 1, paired by seed.
-- `speed`: rounds of Clustered-FL over rounds of Max-Common to the same target (`flexifed.speed`). Ratios are averaged
-  as logarithms: the mean is geometric, the interval that of the logarithms. Where a curve of any seed does not reach
+- `speed`: rounds of Clustered-FL over rounds of Max-Common to the same target (`speed.py`). Ratios are averaged as
+  logarithms: the mean is geometric, the interval that of the logarithms. Where a curve of any seed does not reach
   the target there is no ratio at all: leaving that seed out would flatter the slower strategy.
 
 The paper's ranges go over data sets, families and versions. Its text says 2.6 to 9.7 points; in its own Table 1 the
@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flexifed import files, speed, tables, typeset
+from flexifed import files
+from flexifed.analysis import finals, published, speed, statistics, tables, typeset
+from flexifed.analysis.statistics import Summary
 from flexifed.cell import Cell
 from flexifed.protocol import Protocol
-from flexifed.tables import Summary
 
 OURS, THEIRS = "max_common", speed.YARDSTICK
 """The two strategies of the claims."""
@@ -36,14 +37,14 @@ def claims(numbers: pd.DataFrame, seeds: pd.DataFrame, table1: pd.DataFrame) -> 
     """A row per block with both strategies, version (and their mean) and claim.
 
     Args:
-        numbers: as `tables.final_numbers` gives it.
+        numbers: as `finals.final_numbers` gives it.
         seeds: as `speed.by_seed` gives it.
         table1: Table 1 of the study: it names the expected blocks, and says which lines may be set beside the paper.
 
     Returns:
         `COLUMNS`. `value` is in percentage points (gain) or times (speed), with its 95 % Student t interval over
         `n_seeds` seeds; `not_reached` counts the seeds in which a curve stays below the target, of which there is no
-        value. `verdict` is `tables.verdict` on a gain above 0 or a speed above 1, or `not reached`. `paper_low` and
+        value. `verdict` is `statistics.verdict` on a gain above 0 or a speed above 1, or `not reached`. `paper_low` and
         `paper_high` are filled only where Table 1 sets both lines beside the paper, and `beside_paper` says where the
         interval lies, see `position`; else it is `not comparable`, and `note` holds what Table 1 notes on the lines.
     """
@@ -58,12 +59,12 @@ def claims(numbers: pd.DataFrame, seeds: pd.DataFrame, table1: pd.DataFrame) -> 
             where = (*key, str(version))
             comparable = bool(pair["paper"].notna().all())
             of_seeds = accuracy.get(where, _NOTHING)
-            gain = tables.summarise(of_seeds[OURS] - of_seeds[THEIRS])
+            gain = statistics.summarise(of_seeds[OURS] - of_seeds[THEIRS])
             found.append((*where, "gain", *_judged("gain", gain, 0, comparable), note))
             of_seeds = rounds.get(where, _NOTHING)
             absent = int(np.isinf(of_seeds).any(axis=1).sum())
             every = _NOTHING if absent else of_seeds
-            ratio = tables.summarise((every[THEIRS] / every[OURS]).map(math.log))
+            ratio = statistics.summarise((every[THEIRS] / every[OURS]).map(math.log))
             found.append((*where, "speed", *_judged("speed", ratio, absent, comparable), note))
     return pd.DataFrame(found, columns=COLUMNS)
 
@@ -84,7 +85,7 @@ def _judged(claim: str, summary: Summary, not_reached: int, comparable: bool) ->
     low, high = paper_range(claim)
     unit = math.exp if claim == "speed" else float
     values = [unit(value) for value in (summary.mean, summary.ci95_low, summary.ci95_high)]
-    verdict = "not reached" if not_reached else tables.verdict(summary)
+    verdict = "not reached" if not_reached else statistics.verdict(summary)
     if not comparable:
         low = high = math.nan
         place = "not comparable" if summary.n_seeds or not_reached else "missing"
@@ -97,7 +98,7 @@ def _judged(claim: str, summary: Summary, not_reached: int, comparable: bool) ->
 
 def paper_range(claim: str) -> tuple[float, float]:
     """The paper's range: percentage points (`gain`) or times (`speed`)."""
-    table = pd.read_csv(tables.REFERENCE / "paper_headline.csv")
+    table = pd.read_csv(published.FOLDER / "paper_headline.csv")
     ((low, high),) = table.loc[table["claim"] == claim, ["low", "high"]].to_numpy(float)
     return float(low), float(high)
 
@@ -105,8 +106,8 @@ def paper_range(claim: str) -> tuple[float, float]:
 def position(summary: Summary, low: float, high: float) -> str:
     """Where the interval lies: `in` the range, `above` or `below` it; `not resolved` where it holds an end of the range
     or has no width; `one seed` and `missing`, which have no interval."""
-    verdict = tables.verdict(summary)
-    if summary.n_seeds < 2 or tables.has_no_spread(summary):
+    verdict = statistics.verdict(summary)
+    if summary.n_seeds < 2 or statistics.has_no_spread(summary):
         return verdict
     if low <= summary.ci95_low and summary.ci95_high <= high:
         return "in"
@@ -128,7 +129,7 @@ def write(
         protocols: the study's protocols by name.
     """
     protocols = {name: protocols[name] for name in dict.fromkeys(cell.protocol for cell in expected)}
-    numbers = tables.final_numbers(cells, protocols)
+    numbers = finals.final_numbers(cells, protocols)
     table = claims(numbers, speed.by_seed(cells, expected, protocols), tables.read(table1))
     with files.complete(folder / "headline.csv") as partial:
         table.to_csv(partial, index=False, float_format="%.4f")

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flexifed import tables
+from flexifed.analysis import finals, statistics
+from flexifed.analysis.collect import CELL, read_curves
 from flexifed.cell import Cell
-from flexifed.collect import CELL, read_curves
 from flexifed.protocol import FinalNumber, Protocol
 
 FRACTION = 0.95
@@ -47,9 +47,9 @@ def curves(cells: Path) -> pd.DataFrame:
     Returns:
         Columns of the cell, version (`mean` too), round and accuracy (percent, after aggregation, in eval()).
     """
-    clients = _in_words(read_curves(cells, phase=FINAL.phase, metric=tables.METRICS[FINAL.mode]))
+    clients = _in_words(read_curves(cells, phase=FINAL.phase, metric=finals.METRICS[FINAL.mode]))
     by_version = clients.groupby([*CELL, "version", "round"], sort=False)["value"].mean().reset_index()
-    means = by_version.groupby([*CELL, "round"], sort=False)["value"].mean().reset_index().assign(version=tables.MEAN)
+    means = by_version.groupby([*CELL, "round"], sort=False)["value"].mean().reset_index().assign(version=finals.MEAN)
     table = pd.concat([by_version, means], ignore_index=True)
     return table.assign(accuracy=100 * table.pop("value"))
 
@@ -70,7 +70,7 @@ def reached(curve: "pd.Series[float]", target: float, window: int) -> float:
     rounds, sums = curve.index.to_numpy(), np.concatenate([[0.0], np.cumsum(curve.to_numpy())])
     first = np.searchsorted(rounds, rounds - window, side="right")
     last = np.arange(1, len(rounds) + 1)
-    there = (sums[last] - sums[first]) / (last - first) >= target - tables.ROUNDING_ERROR
+    there = (sums[last] - sums[first]) / (last - first) >= target - statistics.ROUNDING_ERROR
     return float(rounds[there.argmax()]) if there.any() else math.inf
 
 
@@ -88,7 +88,7 @@ def by_seed(cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Proto
         reached).
     """
     numbers = _in_words(
-        tables.final_numbers(cells, {name: replace(one, final=FINAL) for name, one in protocols.items()})
+        finals.final_numbers(cells, {name: replace(one, final=FINAL) for name, one in protocols.items()})
     )
     there = set(expected)
     wanted = [Cell(*cell) in there for cell in numbers[CELL].itertuples(index=False, name=None)]

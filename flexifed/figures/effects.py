@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flexifed import effects
-from flexifed.figures import MARKERS, QUIET, colours, save, styled
-from flexifed.titles import strategy_rank, title
-from flexifed.typeset import by_family
+from flexifed.analysis import effects
+from flexifed.analysis.titles import strategy_rank, title
+from flexifed.analysis.typeset import by_family
+from flexifed.figures.style import MARKERS, QUIET, bars_text, colours, save, styled
 
 _ROW = 0.42
 """Inches for a level."""
@@ -45,21 +45,13 @@ def draw(table: pd.DataFrame) -> Figure:
     for panel, (heading, block) in zip(axes, panels, strict=True):
         _panel(panel, block, strategies)
         panel.set_title(heading)
-    figure.supxlabel(f"change of the final number [percentage points]\n{_bar_text(table)}", fontsize=8)
+    bars = bars_text(table, "; filled: it leaves zero out; arrow: it leaves the figure")
+    figure.supxlabel(f"change of the final number [percentage points]\n{bars}", fontsize=8)
     handles: list[Artist] = [Line2D([], [], **_marker(name, strategies), label=title(name)) for name in strategies]
     if (table["quantity"] == "interaction").any():
         handles.append(Line2D([], [], **_TICK, color=QUIET, label="sum of the parts"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.2, handlelength=1)
     return figure
-
-
-def _bar_text(table: pd.DataFrame) -> str:
-    several = table.loc[table["n_seeds"] > 1, "n_seeds"]
-    if several.empty:
-        return "one seed: no interval" if table["n_seeds"].any() else "not run: no run of this study is there"
-    low, high = several.min(), several.max()
-    seeds = str(high) if low == high else f"{low} to {high}"
-    return f"bar: 95 % Student t interval over {seeds} seeds; filled: it leaves zero out; arrow: it leaves the figure"
 
 
 def _places(block: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]:

@@ -5,10 +5,10 @@ Sources are the paper and its reproductions. What stands against setting a line 
 - for every source: another width, data that are not the official ones or not all of them, a partition that is not
   IID, a classifier averaged across versions, no run;
 - the moment of the test, where it is not the source's. The authors' script, 2006wzt and Yogurteer measure after
-  aggregation, Ruicrand before it. A source measures when its own presets do (`reference/presets.csv`), so the moment
+  aggregation, Ruicrand before it. A source measures when its own presets do (`published/presets.csv`), so the moment
   never parts a reproduction from the protocol that is its own;
 - the data set, where the source has another task or other training samples under its name: `obstacle` and `options`
-  of `reference/source_data.csv`. 2006wzt trains on CINIC-10's validation images too, so a line with these images is
+  of `published/source_data.csv`. 2006wzt trains on CINIC-10's validation images too, so a line with these images is
   comparable with it and with nobody else.
 
 Rounds, clients, partitions, optimiser, mode of the test and rule for the final number do not stand against it: they
@@ -32,12 +32,13 @@ import pandas as pd
 import yaml
 from scipy import stats
 
-from flexifed import files, tables
+from flexifed import files
+from flexifed.analysis import comparable, finals, published, statistics, tables
+from flexifed.analysis.collect import read_runs
+from flexifed.analysis.finals import MEAN
 from flexifed.cell import Cell
-from flexifed.collect import read_runs
 from flexifed.protocol import FinalNumber, Phase, Protocol
 from flexifed.registry import PACKAGE
-from flexifed.tables import MEAN
 
 ALL = "all"
 """Stands for a data set and a family: everything that a protocol and a source both have."""
@@ -69,15 +70,15 @@ class Source:
         """Why a line (rows of `runs.parquet`) must not be set beside this source's numbers; empty if it may be."""
         theirs = self.data.get(dataset, {})
         options = json.loads(theirs.get("options") or "{}")
-        found = tables.obstacles_to_table1(line, protocol, phase=self.phase, data_options=options)
+        found = comparable.obstacles_to_table1(line, protocol, phase=self.phase, data_options=options)
         return [theirs["obstacle"], *found] if theirs.get("obstacle") else found
 
 
 @lru_cache
 def sources() -> tuple[Source, ...]:
     """The paper, then the reproductions."""
-    table = tables.published_numbers()
-    data = pd.read_csv(tables.REFERENCE / "source_data.csv", keep_default_na=False)
+    table = published.numbers()
+    data = pd.read_csv(published.FOLDER / "source_data.csv", keep_default_na=False)
     key = ["dataset", "family", "strategy", "version"]
     return tuple(
         Source(
@@ -92,7 +93,7 @@ def sources() -> tuple[Source, ...]:
 
 @lru_cache
 def _presets() -> pd.DataFrame:
-    return pd.read_csv(tables.REFERENCE / "presets.csv", keep_default_na=False)
+    return pd.read_csv(published.FOLDER / "presets.csv", keep_default_na=False)
 
 
 def _phase(source: str) -> Phase:
@@ -104,7 +105,7 @@ def _phase(source: str) -> Phase:
 
 
 def is_own(preset: str, source: str, family: str) -> bool:
-    """Whether a preset is meant to reproduce a source's numbers of a family (`reference/presets.csv`)."""
+    """Whether a preset is meant to reproduce a source's numbers of a family (`published/presets.csv`)."""
     rows = _presets().itertuples(index=False, name=None)
     return any(row[:2] == (preset, source) and (not row[2] or family in row[2].split()) for row in rows)
 
@@ -140,10 +141,10 @@ def by_cell(
     """
     numbers = {tuple(line[key] for key in (*LINE, "version")): line for line in table1.to_dict("records")}
     found = []
-    for row in tables.rows(expected):
+    for row in finals.rows(expected):
         protocol, preset = protocols[row.protocol], presets[row.protocol]
-        line = tables.line_runs(runs, row)
-        remarks = tables.remarks(line, row, protocol) if len(line) else []
+        line = comparable.line_runs(runs, row)
+        remarks = comparable.remarks(line, row, protocol) if len(line) else []
         for source in sources():
             against = source.obstacles(line, protocol, row.dataset)
             remark = source.data.get(row.dataset, {}).get("remark")
@@ -177,7 +178,7 @@ def _place(ours: Mapping[Hashable, Any], published: float) -> str:
         return "not comparable"
     if ours["n_seeds"] == 1:
         return "one seed"
-    if ours["std"] < tables.ROUNDING_ERROR:
+    if ours["std"] < statistics.ROUNDING_ERROR:
         return "no spread"
     if published > ours["ci95_high"]:
         return "above"

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from flexifed import files, tables
+from flexifed import files
+from flexifed.analysis import finals, statistics
+from flexifed.analysis.finals import MEAN, Row
+from flexifed.analysis.titles import strategy_rank, title
 from flexifed.cell import Cell
 from flexifed.protocol import Protocol
-from flexifed.tables import MEAN, Row
-from flexifed.titles import strategy_rank, title
 
 LEVELS, GAINS = "sweep.csv", "sweep_gains.csv"
 
@@ -28,7 +29,7 @@ def levels(
     """The final number of every strategy at every value, whether its cells are there or not.
 
     Args:
-        numbers: as `tables.final_numbers` gives them.
+        numbers: as `finals.final_numbers` gives them.
         expected: the study's cells, in study order.
         protocols: the study's protocols by name.
         over: the quantity.
@@ -40,15 +41,15 @@ def levels(
         seeds. In order of data set and family, strategy, value. A combination that no block of the study has (with one
         version all strategies that average are one federation) has no row.
     """
-    by_line = tables.seeds_by_line(numbers)
+    by_line = finals.seeds_by_line(numbers)
     table = []
     for lines in _lines(expected, values):
         for row in lines:
-            found = tables.of_seeds(by_line, row, MEAN)
+            found = finals.of_seeds(by_line, row, MEAN)
             absent = [str(seed) for seed in row.seeds if seed not in found.index]
             table.append(
                 {**row._asdict(), "over": over, "level": values[row.protocol]}
-                | {"versions": " ".join(protocols[row.protocol].versions), **vars(tables.summarise(found))}
+                | {"versions": " ".join(protocols[row.protocol].versions), **vars(statistics.summarise(found))}
                 | {"note": f"missing seeds: {', '.join(absent)}" if absent and len(found) else ""}
             )
     return pd.DataFrame(table).drop(columns="seeds")
@@ -60,27 +61,27 @@ def gains(
     """What the highest value gains on the lowest at which the study has the strategy, from differences within a seed.
 
     Args:
-        numbers: as `tables.final_numbers` gives them.
+        numbers: as `finals.final_numbers` gives them.
         expected: the study's cells, in study order.
         protocols: the study's protocols by name.
         values: the quantity's value, by protocol.
 
     Returns:
         Columns dataset, family, strategy, lowest, highest, of, n_seeds, difference, ci95_low, ci95_high (percentage
-        points, Student's t) and verdict (`tables.verdict` on the claim that more is better). `of` is `mean`: of the
+        points, Student's t) and verdict (`statistics.verdict` on the claim that more is better). `of` is `mean`: of the
         means over each end's own versions. Where the ends have other versions, a second row is of those that both have
         (`V1`), since a mean over more versions is a mean over other models.
     """
-    by_line = tables.seeds_by_line(numbers)
+    by_line = finals.seeds_by_line(numbers)
     table = []
     for low, *_, high in (lines for lines in _lines(expected, values) if len(lines) > 1):
         ours, theirs = (protocols[row.protocol].versions for row in (high, low))
         both = [version for version in ours if version in theirs]
         for versions in [[MEAN]] + [both] * (ours != theirs and both != []):
             gain = _mean_of(by_line, high, versions) - _mean_of(by_line, low, versions)
-            summary = tables.summarise(gain.dropna())
+            summary = statistics.summarise(gain.dropna())
             ends = (values[low.protocol], values[high.protocol], " ".join(versions), summary.n_seeds, summary.mean)
-            table.append((*low[:3], *ends, summary.ci95_low, summary.ci95_high, tables.verdict(summary)))
+            table.append((*low[:3], *ends, summary.ci95_low, summary.ci95_high, statistics.verdict(summary)))
     columns = "dataset family strategy lowest highest of n_seeds difference ci95_low ci95_high verdict"
     return pd.DataFrame(table, columns=columns.split())
 
@@ -88,7 +89,7 @@ def gains(
 def _lines(expected: Sequence[Cell], values: Mapping[str, float]) -> Iterator[list[Row]]:
     """The lines of the study by data set, family and strategy, each from the lowest value to the highest."""
     found: dict[tuple[str, str, str], list[Row]] = {}
-    for row in tables.rows(expected):
+    for row in finals.rows(expected):
         if row.protocol in values:
             found.setdefault(row[:3], []).append(row)
     blocks = list(dict.fromkeys(key[:2] for key in found))
@@ -100,7 +101,7 @@ def _mean_of(
     by_line: Mapping[tuple[str, ...], "pd.Series[float]"], row: Row, versions: Sequence[str]
 ) -> "pd.Series[float]":
     """Mean of some versions (or of `mean` alone) by seed."""
-    return pd.concat([tables.of_seeds(by_line, row, version) for version in versions], axis=1).mean(axis=1)
+    return pd.concat([finals.of_seeds(by_line, row, version) for version in versions], axis=1).mean(axis=1)
 
 
 def remarks(table: pd.DataFrame) -> list[str]:
@@ -140,7 +141,7 @@ def write(
         over: the quantity.
         values: its value, by protocol.
     """
-    numbers = tables.final_numbers(cells, {name: protocols[name] for name in values})
+    numbers = finals.final_numbers(cells, {name: protocols[name] for name in values})
     found = {LEVELS: levels(numbers, expected, protocols, over, values)}
     found[GAINS] = gains(numbers, expected, protocols, values)
     for name, table in found.items():

@@ -10,13 +10,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from flexifed import deviation
-from flexifed.deviation import ALL
-from flexifed.deviation_text import name
-from flexifed.effects_text import points
-from flexifed.figures import save, styled
-from flexifed.tables import MEAN
-from flexifed.titles import strategy_rank, title
+from flexifed.analysis import deviation
+from flexifed.analysis.deviation import ALL
+from flexifed.analysis.deviation_text import name
+from flexifed.analysis.effects_text import points
+from flexifed.analysis.finals import MEAN
+from flexifed.analysis.titles import strategy_rank, title
+from flexifed.figures.style import QUIET, save, styled
 
 COLOURS = matplotlib.colormaps["RdBu"].with_extremes(bad="#EFEFEF")
 """From red (ours is lower) to blue (ours is higher), which all common kinds of colour blindness tell apart."""
@@ -29,7 +29,6 @@ _HEADING = 1.15
 """Height of a panel's heading, in heights of a block."""
 _DARK = 0.6
 """Part of the strongest colour from which on numbers are white."""
-_QUIET = "#595959"
 _LEGEND = (
     "ours minus published, mean over versions [percentage points]; red: ours is lower, blue: ours is higher\n"
     "bold: the published number is outside our interval; frame: the source that the protocol is meant to reproduce; "
@@ -116,7 +115,7 @@ def _heading(panel: Axes, total: pd.DataFrame, blocks: int, strategies: int) -> 
         text = f"mean absolute {line['mean_absolute_error']:.1f}, {line['n_compared']} numbers"
         if line["own_source"]:
             panel.add_patch(Rectangle((-0.5, -0.5), strategies, blocks, fill=False, linewidth=1.4, clip_on=False))
-    panel.text(-0.5, -0.5 - _HEADING / 2, text, va="center", fontsize=7, color="black" if len(total) else _QUIET)
+    panel.text(-0.5, -0.5 - _HEADING / 2, text, va="center", fontsize=7, color="black" if len(total) else QUIET)
 
 
 def write(errors_csv: Path, stem: Path) -> None:

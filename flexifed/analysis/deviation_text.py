@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from flexifed.deviation import ALL, LINE, rivals
-from flexifed.effects_text import points
-from flexifed.tables import MEAN, PAPER
-from flexifed.titles import title, version_title
-from flexifed.typeset import block_title
+from flexifed.analysis.deviation import ALL, LINE, rivals
+from flexifed.analysis.effects_text import points
+from flexifed.analysis.finals import MEAN
+from flexifed.analysis.published import PAPER
+from flexifed.analysis.titles import title, version_title
+from flexifed.analysis.typeset import block_title
 
 OUTSIDE = " *"
 """After an error whose published number lies outside our interval; read without colour."""

@@ -3,23 +3,13 @@
 import os
 from pathlib import Path
 
-from flexifed import (
-    collect,
-    costs,
-    costs_figure,
-    deviation,
-    deviation_figure,
-    effects,
-    effects_figure,
-    figures,
-    headline,
-    layout,
-    overview,
-    queue,
-    report,
-    tables,
-)
+from flexifed import layout, report
+from flexifed.analysis import collect, costs, deviation, effects, headline, tables
 from flexifed.errors import UserError
+from flexifed.figures import convergence, errors, final_numbers, overview, sharing
+from flexifed.figures import costs as costs_figure
+from flexifed.figures import effects as effects_figure
+from flexifed.reference import queue
 from flexifed.single import Run
 
 
@@ -78,7 +68,7 @@ def _write_tables(folder: Path, runs: tuple[Run, ...], curves: Path, records: Pa
 def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
     """Draw every figure that needs no data set, of what is there; returns the PNG files."""
     table1, stems = folder / "tables/table1.csv", [folder / "figures/final_numbers", folder / "figures/costs"]
-    figures.write_final_numbers(table1, stems[0])
+    final_numbers.write(table1, stems[0])
     costs_figure.write(curves, folder / "tables/costs.csv", stems[1])
     if effects.of_folder(folder):
         stems.append(folder / "figures/effects")
@@ -87,14 +77,14 @@ def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
         stems.append(folder / "figures/overview")
         overview.write(curves, table1, stems[-1])
     stems.append(folder / "figures/errors")
-    deviation_figure.write(folder / "tables/errors.csv", stems[-1])
+    errors.write(folder / "tables/errors.csv", stems[-1])
     there = [run.job.cell for run in runs if finished(folder, (run,))]
     for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/convergence.{dataset}.{family}.{protocol}")
-        figures.write_convergence(curves, table1, stems[-1], dataset=dataset, family=family, protocol=protocol)
+        convergence.write(curves, table1, stems[-1], dataset=dataset, family=family, protocol=protocol)
     for family, protocol in dict.fromkeys((c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/sharing.{family}.{protocol}")
         same = [c for c in there if (c.family, c.protocol) == (family, protocol)]
         plans = dict.fromkeys(folder / layout.PLAN.format(**vars(cell)) for cell in same)
-        figures.write_sharing([*plans], stems[-1])
+        sharing.write([*plans], stems[-1])
     return [stem.with_name(f"{stem.name}.png") for stem in stems]

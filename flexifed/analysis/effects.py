@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from flexifed import effects_text, files, tables
+from flexifed import files
+from flexifed.analysis import effects_text, finals, statistics, tables
+from flexifed.analysis.collect import CELL
+from flexifed.analysis.titles import strategy_rank
 from flexifed.cell import Cell
-from flexifed.collect import CELL
 from flexifed.protocol import FinalNumber, Protocol, from_dict
-from flexifed.titles import strategy_rank
 
 if TYPE_CHECKING:
     from flexifed.config import Study
@@ -33,7 +34,7 @@ OUTCOMES = {
     "one seed": "one seed",
     "missing": "not run",
 }
-"""What `tables.verdict` on a difference above zero says of an effect."""
+"""What `statistics.verdict` on a difference above zero says of an effect."""
 
 FILE = "effects.json"
 """Effects of a folder of reference results, beside its queue."""
@@ -123,8 +124,8 @@ def _accuracies(
     """Final numbers (percent, mean over versions) of the cells that are there, by the rule they are read with."""
     found = {}
     for name, final in readings:
-        numbers = tables.final_numbers(cells, {name: replace(protocols[name], final=final)})
-        means = numbers.loc[numbers["version"] == tables.MEAN, [*CELL, "accuracy"]]
+        numbers = finals.final_numbers(cells, {name: replace(protocols[name], final=final)})
+        means = numbers.loc[numbers["version"] == finals.MEAN, [*CELL, "accuracy"]]
         for line in means.itertuples(index=False, name=None):
             found[Cell(*line[:5]), final] = line[5]
     return found
@@ -160,7 +161,7 @@ def summaries(seeds: pd.DataFrame) -> pd.DataFrame:
         named = dict(zip(LINE, line, strict=True))
         for quantity in ("effect", "interaction") if named["combines"] else ("effect",):
             values = group.set_index("seed")[quantity]
-            summary = tables.summarise(values.dropna())
+            summary = statistics.summarise(values.dropna())
             absent = [str(seed) for seed in values.index[values.isna()]]
             some = 0 < summary.n_seeds < len(values)
             found.append(
@@ -173,10 +174,10 @@ def summaries(seeds: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=[*LINE, *columns.split()])
 
 
-def _outcome(difference: tables.Summary) -> str:
-    if tables.has_no_spread(difference) and abs(difference.mean) < tables.ROUNDING_ERROR:
+def _outcome(difference: statistics.Summary) -> str:
+    if statistics.has_no_spread(difference) and abs(difference.mean) < statistics.ROUNDING_ERROR:
         return "none"
-    return OUTCOMES[tables.verdict(difference)]
+    return OUTCOMES[statistics.verdict(difference)]
 
 
 def write(

@@ -18,7 +18,7 @@ from typing import IO
 
 from flexifed import files, layout, locks
 from flexifed.interruption import EXIT_CODE, Interrupted, noticed
-from flexifed.queue import Queue
+from flexifed.reference.queue import Queue
 from flexifed.registry import PACKAGE
 from flexifed.single import Run
 

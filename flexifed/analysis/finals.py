@@ -1,0 +1,115 @@
+"""Final numbers, in percent, and the lines of a study that they belong to.
+
+A cell's final number of a version: each client's curve is reduced by the protocol's `final` rule, then the mean over
+the version's clients. A line is the cells that differ only in their seed.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from flexifed.analysis.collect import CELL, read_curves
+from flexifed.analysis.titles import strategy_rank
+from flexifed.cell import Cell
+from flexifed.errors import UserError
+from flexifed.protocol import FinalNumber, Protocol
+
+MEAN = "mean"
+"""Stands for a version: the mean over the protocol's versions."""
+METRICS = {"eval": "accuracy", "train": "accuracy_train_mode"}
+
+
+class Row(NamedTuple):
+    """A line of the study: the expected cells that differ only in their seed."""
+
+    dataset: str
+    family: str
+    strategy: str
+    protocol: str
+    seeds: tuple[int, ...]
+
+
+def rows(expected: Sequence[Cell]) -> list[Row]:
+    """The lines of a study: blocks in study order, in each the paper's strategies in its order and then the others."""
+    seeds: dict[tuple[str, str, str, str], list[int]] = {}
+    for cell in expected:
+        seeds.setdefault((cell.dataset, cell.family, cell.protocol, cell.strategy), []).append(cell.seed)
+    blocks = list(dict.fromkeys(key[:3] for key in seeds))
+    ordered = sorted(seeds, key=lambda key: (blocks.index(key[:3]), strategy_rank(key[3])))
+    return [Row(key[0], key[1], key[3], key[2], tuple(seeds[key])) for key in ordered]
+
+
+def reduce_curve(curves: pd.DataFrame, final: FinalNumber, rounds: int) -> pd.DataFrame:
+    """One value for each client of each cell.
+
+    Args:
+        curves: rows of `cells.parquet` of one phase and one metric, values in 0..1.
+        final: the rule.
+        rounds: communication rounds of the protocol.
+
+    Returns:
+        Columns of the cell, version, client (only the first of a version if the rule says so) and value (0..1).
+    """
+    if final.decimals is not None:
+        curves = curves.assign(value=curves["value"].round(final.decimals))
+    if final.clients == "first":
+        first = curves.groupby([*CELL, "version"], observed=True, sort=False)["client"].transform("min")
+        curves = curves[curves["client"] == first]
+    client = curves.groupby([*CELL, "version", "client"], observed=True, sort=False)
+    if final.rule == "best":
+        return client["value"].max().reset_index()
+    window = {"last": 1, "last_rounds": final.rounds, "last_fraction": max(1, round(final.fraction * rounds))}
+    recent = curves["round"] > client["round"].transform("max") - window[final.rule]
+    return _mean_value(curves[recent], [*CELL, "version", "client"])
+
+
+def final_numbers(
+    cells: Path, protocols: Mapping[str, Protocol], *, phase: str | None = None, mode: str | None = None
+) -> pd.DataFrame:
+    """Final number of each version and of their mean, for every cell that is there.
+
+    Args:
+        cells: `cells.parquet`.
+        protocols: the study's protocols by name.
+        phase: used instead of the protocols' own.
+        mode: used instead of the protocols' own.
+
+    Returns:
+        Columns of the cell, version (`mean`: mean over the versions) and accuracy (percent).
+
+    Raises:
+        UserError: a protocol's final number is a training-mode accuracy before aggregation, which is not recorded.
+    """
+    found = []
+    for name, protocol in protocols.items():
+        final = protocol.final
+        if phase is None and mode is None and (final.phase, final.mode) == ("local", "train"):
+            raise UserError(
+                f"protocols.{name}.final: the training-mode accuracy is recorded after aggregation only; "
+                "use `phase: aggregated` or `mode: eval`."
+            )
+        curves = read_curves(cells, protocol=name, phase=phase or final.phase, metric=METRICS[mode or final.mode])
+        clients = reduce_curve(curves, final, protocol.rounds)
+        versions = _mean_value(clients, [*CELL, "version"])
+        found += [versions, _mean_value(versions, CELL).assign(version=MEAN)]
+    table = pd.concat(found, ignore_index=True)
+    return table.assign(accuracy=100 * table.pop("value"))
+
+
+def _mean_value(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    return table.groupby(by, observed=True, sort=False)["value"].mean().reset_index()
+
+
+def seeds_by_line(numbers: pd.DataFrame) -> dict[tuple[str, ...], "pd.Series[float]"]:
+    """Accuracies (percent) indexed by seed, by (dataset, family, strategy, protocol, version)."""
+    line = ["dataset", "family", "strategy", "protocol", "version"]
+    groups = numbers.groupby(line, observed=True, sort=False)
+    return {tuple(map(str, key)): group.set_index("seed")["accuracy"] for key, group in groups}
+
+
+def of_seeds(by_line: Mapping[tuple[str, ...], "pd.Series[float]"], row: Row, version: str) -> "pd.Series[float]":
+    """The row's accuracies, of those of its expected seeds that are there."""
+    found = by_line.get((*row[:4], version), pd.Series(dtype=float))
+    return found[[seed for seed in row.seeds if seed in found.index]]

@@ -1,0 +1,49 @@
+"""Statistics over seeds, which are the repetitions: mean, standard deviation, Student's t interval, verdicts."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy.special import stdtrit
+
+ROUNDING_ERROR = 1e-9
+"""Percentage points below which a difference of two accuracies is arithmetic, not measurement."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Statistics of one number per seed; what one seed (or none) cannot give is NaN."""
+
+    n_seeds: int
+    mean: float
+    std: float
+    ci95_low: float
+    ci95_high: float
+
+
+def summarise(values: "pd.Series[float]") -> Summary:
+    """Mean, sample standard deviation (ddof 1) and 95 % Student t interval of one value per seed."""
+    n, mean, std = len(values), float(values.mean()), float(values.std(ddof=1))
+    half = float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n) if n > 1 else math.nan
+    return Summary(n, mean, std, mean - half, mean + half)
+
+
+def has_no_spread(summary: Summary) -> bool:
+    """Whether several seeds gave the same value; False for one seed, whose spread nobody knows."""
+    return summary.std < ROUNDING_ERROR
+
+
+def verdict(difference: Summary) -> str:
+    """`holds` or `contradicted` where the interval of higher minus lower leaves zero out, else `not resolved`.
+
+    A difference that is the same in every seed is `not resolved`, too. Its interval has no width because the seeds
+    happened to agree (accuracies on small shards are coarse) or are one run twice, not because the difference is known
+    exactly: a spread of zero is no estimate of the spread. Without an interval: `one seed`, or `missing`.
+    """
+    if difference.n_seeds < 2:
+        return "one seed" if difference.n_seeds else "missing"
+    if has_no_spread(difference):
+        return "not resolved"
+    if difference.ci95_low > 0:
+        return "holds"
+    return "contradicted" if difference.ci95_high < 0 else "not resolved"

@@ -1,0 +1,84 @@
+"""The figure of plans: who averages which layer with whom."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from flexifed import plan
+from flexifed.analysis.titles import strategy_rank, title, version_title
+from flexifed.figures.style import legend_below, save, styled
+from flexifed.plan import Plan
+
+PERSONAL = "#E3E3E3"
+"""Colour of a layer that a client averages with nobody."""
+
+
+@styled
+def draw(plans: Sequence[Plan]) -> Figure:
+    """Who averages which layer with whom: a panel per plan, a row per client, a column per layer from input to output.
+
+    Cells of one colour in a column are averaged together; a colour is the same set of clients everywhere. Grey is kept
+    personal, blank is beyond the last layer of the client's version. Fully connected layers that are averaged across
+    versions have one colour and stand in different columns.
+
+    Args:
+        plans: of one family and the same clients, at least one.
+    """
+    family, versions = plans[0].family, plans[0].versions
+    ranked = sorted(plans, key=lambda one: strategy_rank(one.strategy))
+    sets = {frozenset(group.clients) for one in ranked for group in one.groups}
+    ordered = sorted(sets, key=lambda clients: (-len(clients), sorted(clients)))
+    palette = {clients: _SET_COLOURS[i % len(_SET_COLOURS)] for i, clients in enumerate(ordered)}
+    row = 0.13 if len(versions) <= 12 else 0.05
+    figure = Figure(figsize=(9.2, 0.9 + len(ranked) * (0.45 + row * len(versions)) + 0.05 * len(ordered)))
+    panels = figure.subplots(len(ranked), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, one in zip(panels, ranked, strict=True):
+        _sharing_panel(panel, one, palette)
+    panels[-1].set_xlabel("layer, from input to output")
+    handles = [Patch(color=c, label=_clients_text(family, versions, clients)) for clients, c in palette.items()]
+    legend_below(figure, [*handles, Patch(color=PERSONAL, label="personal")], 4)
+    return figure
+
+
+_SET_COLOURS = (
+    "#332288", "#88CCEE", "#44AA99", "#DDCC77", "#CC6677", "#882255", "#AA4499", "#117733", "#999933",
+)  # fmt: skip
+"""Paul Tol's muted set, colour-blind safe; none of them stands for a strategy."""
+
+
+def _sharing_panel(panel: Axes, one: Plan, palette: Mapping[frozenset[int], str]) -> None:
+    """One plan."""
+    lengths = [len(one.layers[version]) for version in one.versions]
+    fill = {(client, depth): PERSONAL for client, n in enumerate(lengths) for depth in range(1, n + 1)}
+    for group in one.groups:
+        fill |= dict.fromkeys(zip(group.clients, group.depths, strict=True), palette[frozenset(group.clients)])
+    for (client, depth), colour in fill.items():
+        panel.add_patch(Rectangle((depth - 0.46, client - 0.44), 0.92, 0.88, facecolor=colour))
+    longest = max(lengths)
+    panel.set_xticks(range(1, longest + 1) if longest <= 24 else [1, *range(5, longest + 1, 5)])
+    panel.set_xlim(0.4, longest + 0.6)
+    panel.set_ylim(len(lengths) - 0.4, -0.6)
+    middle = {v: np.mean([i for i, w in enumerate(one.versions) if w == v]) for v in one.versions}
+    panel.set_yticks(list(middle.values()), [version_title(one.family, version) for version in middle])
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+    panel.set_title(title(one.strategy))
+
+
+def _clients_text(family: str, versions: Sequence[str], clients: frozenset[int]) -> str:
+    """`all clients`, the versions if they are all there, else the numbers of the clients."""
+    if len(clients) == len(versions):
+        return "all clients"
+    there = dict.fromkeys(versions[client] for client in sorted(clients))
+    if len(clients) == sum(version in there for version in versions):
+        return ", ".join(version_title(family, version) for version in there)
+    return "clients " + ", ".join(map(str, sorted(clients)))
+
+
+def write(plan_files: Sequence[Path], stem: Path) -> None:
+    """`draw` of the plans of one family and protocol."""
+    save(draw([plan.read(path) for path in plan_files]), stem)

@@ -1,0 +1,125 @@
+"""What all figures have in common: style, colours, panels, legends, and files with the same bytes each time."""
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from flexifed import files
+from flexifed.analysis.titles import title
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+STRATEGY_COLOURS = {
+    "standalone": "#595959",
+    "clustered_fl": "#E69F00",
+    "basic_common": "#56B4E9",
+    "clustered_common": "#009E73",
+    "max_common": "#D55E00",
+}
+"""One colour per strategy in every figure: Okabe and Ito's colour-blind safe set, with dark grey for their black."""
+SPARE_COLOURS = ("#0072B2", "#CC79A7", "#000000", "#F0E442")
+"""The rest of the set, for strategies that are not in the paper."""
+
+MARKERS = {"standalone": "o", "clustered_fl": "s", "basic_common": "^", "clustered_common": "D", "max_common": "v"}
+"""A shape per strategy beside its colour, for print without colour; others are crosses."""
+QUIET = "#595959"
+"""Colour of what is said beside the data, e.g. that something is missing."""
+
+_STYLE: Any = {
+    "svg.hashsalt": "flexifed",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "path.simplify": True,
+}
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run with this module's style and leave matplotlib's settings as they were."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with matplotlib.rc_context(_STYLE):
+            return function(*args, **kwargs)
+
+    return run
+
+
+@styled
+def save(figure: Figure, stem: Path) -> None:
+    """Write `{stem}.png` (150 dots per inch) and `{stem}.svg`, without dates or versions in them."""
+    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
+        with files.complete(stem.with_name(stem.name + suffix)) as partial:
+            figure.savefig(partial, format=suffix[1:], dpi=150, metadata=metadata)
+
+
+def colours(strategies: Sequence[str]) -> dict[str, str]:
+    """A colour for each strategy: the paper's keep theirs, others take the spare ones by name."""
+    others = sorted(set(strategies) - set(STRATEGY_COLOURS))
+    spare = {name: SPARE_COLOURS[i % len(SPARE_COLOURS)] for i, name in enumerate(others)}
+    return {name: (STRATEGY_COLOURS | spare)[name] for name in strategies}
+
+
+def grid(n: int, *, height: float, margin: float, shared: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure of `n` panels in two columns.
+
+    Args:
+        n: panels, at least one.
+        height: of a row, in inches.
+        margin: height of what is above and below the panels, in inches.
+        shared: whether all panels have the same axes.
+    """
+    columns = min(2, n)
+    rows = -(-n // columns)
+    figure = Figure(figsize=(4.6 * columns, margin + height * rows))
+    panels = list(figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False).flat)
+    for panel in panels[n:]:
+        panel.remove()
+    return figure, panels[:n]
+
+
+def strategy_legend(figure: Figure, palette: Mapping[str, str], there: Container[str], *more: Artist) -> None:
+    """A line for each strategy above the panels, `(missing)` behind those that are not there; then `more`."""
+    labels = {name: title(name) + ("" if name in there else " (missing)") for name in palette}
+    handles: list[Artist] = [Line2D([], [], color=palette[name], label=labels[name], linewidth=2) for name in palette]
+    handles += more
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.2, handlelength=1.4)
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
+    columns = min(columns, len(handles))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=columns, handlelength=1, columnspacing=1.2, fontsize=8
+    )
+
+
+def within_percent(panel: Axes) -> None:
+    """Cut a panel of percentages at 0 and 100: an interval may leave the scale, the axis does not."""
+    low, high = panel.get_ylim()
+    panel.set_ylim(max(low, 0), min(high, 100))
+
+
+def bars_text(table: pd.DataFrame, more: str = "") -> str:
+    """What the bars of a table's lines (`n_seeds` in each) are; `more` is said of them where there are any."""
+    several = table.loc[table["n_seeds"] > 1, "n_seeds"]
+    if several.empty:
+        return "one seed: no interval" if table["n_seeds"].any() else "missing: no run of this study is there"
+    low, high = several.min(), several.max()
+    seeds = str(high) if low == high else f"{low} to {high}"
+    return f"bar: 95 % Student t interval over {seeds} seeds{more}"
