@@ -17,7 +17,7 @@ OPENINGS = {
     "one seed": "Not resolved, one seed cannot be told from chance:",
     "missing": "Missing:",
 }
-"""How each verdict of `tables.verdict` is introduced."""
+"""How each verdict of `statistics.verdict` is introduced."""
 
 
 def section(sources: Sources) -> Section:

@@ -1,6 +1,6 @@
 """The opening of the page: what was run, and the main answer of each block in one line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -23,21 +23,20 @@ COUNTED = {
     "one seed": ("rests on one seed", "rest on one seed"),
     "missing": ("is missing", "are missing"),
 }
-"""A verdict of `tables.verdict` as the predicate of one ordering and of several."""
+"""A verdict of `statistics.verdict` as the predicate of one comparison and of several."""
 
 
 def section(sources: Sources) -> Section:
-    """What was run, the claims on effects where the study names some, and a line per block."""
+    """What was run, the claims that the study was made for, and a line per block."""
     comparisons = sources.table("comparisons")
     lines = [line(key, block, comparisons) for key, block in blocks(sources.table1)]
-    parts: list[Part] = [Words(what(sources)), *_effects(sources)]
-    if len(lines) > MANY:
-        together = (
-            f"Of the paper's orderings in {len(lines)} blocks, {len(comparisons)} in all, {counted(comparisons)}."
-        )
-        parts += [Words(together)] if len(comparisons) else []
-        return Section(HEADING, [*parts, Points(lines, summary=f"A line for each of the {len(lines)} blocks")])
-    return Section(HEADING, [*parts, Points(lines)])
+    parts: list[Part] = [Words(what(sources)), *_effects(sources), *_claims(sources)]
+    if len(lines) <= MANY:
+        return Section(HEADING, [*parts, Points(lines)])
+    if len(comparisons):
+        where = f"in {len(lines)} blocks, {len(comparisons)} in all"
+        parts.append(Words(f"Of the paper's orderings {where}, {counted(comparisons)}."))
+    return Section(HEADING, [*parts, Points(lines, summary=f"A line for each of the {len(lines)} blocks")])
 
 
 def what(sources: Sources) -> str:
@@ -68,6 +67,19 @@ def _effects(sources: Sources) -> Sequence[Points]:
         return []
     table = effects.read(sources.tables_folder / "effects.csv")
     return [Points(effects_text.claims(block)[:TELLING], heading) for heading, block in by_family(table)]
+
+
+def _claims(sources: Sources) -> Iterator[Words]:
+    """How many comparisons bear out the claims of the paper's Table 3, and of a study along a quantity."""
+    averaged = sources.table("table3_differences")
+    if len(averaged):
+        claim = "averaging the classifier across versions costs accuracy (Table 3)"
+        yield Words(f"The paper's claim that {claim}: of {_several(len(averaged), 'comparison')}, {counted(averaged)}.")
+    if sources.has_sweep:
+        gains, over = sources.table("sweep_gains"), sources.table("sweep")["over"].iloc[0]
+        yield Words(
+            f"The claim that accuracy rises with the {over}: of {_several(len(gains), 'comparison')}, {counted(gains)}."
+        )
 
 
 def line(key: tuple[str, str, str], block: pd.DataFrame, comparisons: pd.DataFrame) -> str:

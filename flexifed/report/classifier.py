@@ -16,7 +16,7 @@ OUTCOMES = {
     "one seed": "not resolved: one seed cannot be told from chance",
     "missing": "missing",
 }
-"""What each verdict of `tables.verdict` says of the paper's claim."""
+"""What each verdict of `statistics.verdict` says of the paper's claim."""
 
 
 def section(sources: Sources) -> Section:

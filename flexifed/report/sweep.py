@@ -18,7 +18,7 @@ OPENINGS = {
     "one seed": "Not resolved, one seed cannot be told from chance",
     "missing": "Missing",
 }
-"""How each verdict of `tables.verdict` is introduced."""
+"""How each verdict of `statistics.verdict` is introduced."""
 
 LEGEND = (
     "Final number at the highest value less that at the lowest at which the study has the strategy, in percentage "

@@ -364,6 +364,27 @@ def test_a_study_of_many_blocks_is_folded(tmp_path: Path) -> None:
     assert ("details", {"class": "part"}) in Page((tmp_path / "report.html").read_text()).tags
 
 
+def test_many_blocks_of_one_strategy_have_no_orderings_and_tell_their_own_claim(tmp_path: Path) -> None:
+    """Table 3's study: fourteen blocks of Max-Common alone; two pairs of them differ in the classifier."""
+    protocols = {"across": replace(PROTOCOL, classifier="all"), "never": replace(PROTOCOL, classifier="none")}
+    protocols |= {f"other{number}": replace(PROTOCOL, rounds=2 + number) for number in range(1, 6)}
+    there = {
+        replace(cell("max_common", seed), protocol=name, dataset=dataset): {"V1": 60.0 + (name == "never"), "V2": 60.0}
+        for dataset in ("cifar10", "cinic10")
+        for name in protocols
+        for seed in (1,)
+    }
+    _, runs = write_study(tmp_path, there)
+    results.write_tables(tmp_path, [*there], protocols, tmp_path)
+    sources = Sources("study", tmp_path, runs, [], [*there])
+    told = [part.text for part in brief.section(sources).parts if isinstance(part, Words)]
+    assert told[1:] == [
+        "The paper's claim that averaging the classifier across versions costs accuracy (Table 3): of 2 comparisons, "
+        "2 rest on one seed."
+    ]
+    report.render(sources, tmp_path / "report.html")
+
+
 def test_figures_with_the_same_content_are_shown_once(tmp_path: Path) -> None:
     for name, content in (("a", b"one"), ("b", b"two"), ("c", b"one")):
         (tmp_path / f"sharing.vgg.{name}.png").write_bytes(content)

@@ -175,6 +175,7 @@ def test_the_report_has_claims_a_figure_and_a_grid(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert page.index("Final accuracy by value") < page.index("The answer")
     for text in (
+        "The claim that accuracy rises with the number of things: of ",
         "Over the number of things.",
         "Max-Common, 24 to 40: +2.0",
         "<td>67.0 ± ",
