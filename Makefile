@@ -9,7 +9,7 @@ SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/$(PROFILE)
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
 setup: $(VENV)/.installed ## install everything into .venv
 
@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements.txt
 # Partitions and plans are brought up to date by a run of their own, so that cells follow their content (see Snakefile).
 # Where something fails, the report is made from the rest, marks what is missing, and the exit code stays.
 define study
-	@$(BIN)/python -m flexifed cells --config $(1) >/dev/null
+	@$(BIN)/python -m flexifed cells $(addprefix --config ,$(1)) >/dev/null
 	@code=0; \
 	$(SNAKEMAKE) inputs --configfile $(1) || code=$$?; \
 	$(SNAKEMAKE) --configfile $(1) || code=$$?; \
@@ -41,7 +41,7 @@ quick: setup ## the whole pipeline on data that needs no download: results/quick
 local-cpu: setup ## real data from a local copy on CPU cores, about an hour: see config/local-cpu.yaml
 	$(call study,config/local-cpu.yaml)
 
-study: setup ## one of config/studies: make study NAME=figure4 [OVERLAY=small]
+study: setup ## one of config/studies: make study NAME=figure4 [OVERLAY="small ..."]
 	$(call study,config/studies/$(NAME).yaml $(OVERLAY:%=config/overlays/%.yaml))
 
 table1: setup ## the paper's Table 1 (120 training jobs; use a GPU or a cluster)

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -235,12 +236,15 @@ def main() -> int:
     logs.to_stderr()
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Interrupted as interrupted:
         print(f"{interrupted}; run it again to go on.", file=sys.stderr)
         return EXIT_CODE
+    except BrokenPipeError:  # the reader of a list has seen enough, e.g. `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from flexifed import config
+from flexifed import config, registry
 from flexifed.analysis import effects, effects_text, finals, published, tables, titles, typeset
 from flexifed.bench import summary
 from flexifed.config import Study
@@ -63,13 +63,34 @@ def _keys(title: str, node: dict[str, Any]) -> str:
     return "\n".join([*rows, ""])
 
 
+OPTIONS = {
+    "family": ("build", "families.{name}"),
+    "dataset": ("prepare", "datasets.{name}.options"),
+    "partitioner": ("partition", "protocols.….partition.options"),
+}
+"""Kinds of plugins with options: the function that takes them as keywords, and where they stand in a study."""
+
+
+def _options() -> str:
+    """A row for each plugin with options."""
+    rows = []
+    for kind, (function, place) in OPTIONS.items():
+        for name in registry.names(kind):
+            known = registry.keywords(kind, name, function)
+            text = ", ".join(f"`{option}: {json.dumps(default)}`" for option, default in known.items())
+            rows += [[f"{kind} `{name}`", f"`{place.format(name=name)}`", text]] if known else []
+    table = typeset.markdown_table(["of", "place", "options and their defaults"], rows, words=range(3))
+    about = "The docstring of the plugin's function says what they do; what is not listed has none."
+    return f"### Options\n\n{about}\n\n{table}"
+
+
 def config_keys() -> str:
-    """Markdown tables of every key of a study and of a protocol."""
+    """Markdown tables of every key of a study and of a protocol, and of every plugin's options."""
     parts = []
     for title, whole in (("Study", Study.model_json_schema()), ("Protocol", TypeAdapter(Protocol).json_schema())):
         parts.append(_keys(title, whole))
         parts += [_keys(name, node) for name, node in whole.get("$defs", {}).items() if "properties" in node]
-    return "\n".join(parts).rstrip()
+    return "\n".join([*parts, _options()]).rstrip()
 
 
 # The queues of reference cells

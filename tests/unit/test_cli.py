@@ -1,6 +1,7 @@
 """The commands that need no Snakemake, run as commands."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ STUDY = {
     "protocols": {"tiny": {"preset": "official", "clients": 4, "rounds": 1, "local_epochs": 1}},
     "families": {"vgg": {"width": 0.0625}},
 }
+ROOT = registry.PACKAGE.parent
 CELL = ("digits", "vgg", "max_common", "tiny", "0")
 
 
@@ -63,6 +65,27 @@ def test_an_overlay_is_a_second_config(folder: Path) -> None:
     assert "max_common/tiny/seed3" in listed and "seed0" not in listed
     job = flexifed(folder, "job", "--config", "tiny.yaml", "--config", "small.yaml", *CELL[:4], "3").stdout
     assert json.loads(job)["study"] == "tiny-small"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """`flexifed cells ... | head -0`: nobody reads by the time it writes."""
+    command = [sys.executable, "-m", "flexifed", "cells", *("--config", "config/studies/disagreement.yaml")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+
+
+def test_make_study_takes_a_study_and_its_overlays() -> None:
+    """What `make study` does first, which is to check and list the cells, and the files that it gives to Snakemake."""
+    variables = ["NAME=disagreement", "OVERLAY=small disagreement-few", f"BIN={Path(sys.executable).parent}"]
+    done = subprocess.run(["make", "-n", "study", *variables], cwd=ROOT, capture_output=True, text=True, check=True)
+    check = next(line for line in done.stdout.splitlines() if " cells " in line).removesuffix(">/dev/null")
+    listed = subprocess.run(shlex.split(check), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(listed.stdout.splitlines()) == 63
+    overlays = "config/overlays/small.yaml config/overlays/disagreement-few.yaml"
+    assert f"--configfile config/studies/disagreement.yaml {overlays}" in done.stdout
 
 
 def test_a_plan_is_printed(folder: Path) -> None:

@@ -105,6 +105,16 @@ def code(*modules):
     return lambda wildcards: codedigest.digest(*(module.format(**wildcards) for module in modules))
 
 
+def digests(pattern):
+    """The digests of files of the package, of which there must be some."""
+    found = {path.name: files.digest(path) for path in sorted(PACKAGE.glob(pattern))}
+    assert found, f"no file of the package is {pattern}"
+    return found
+
+
+PUBLISHED = digests("published/*.csv")
+
+
 def job_of(wildcards):
     """The resolved cell."""
     names = {field.name: wildcards[field.name] for field in dataclasses.fields(Cell)}

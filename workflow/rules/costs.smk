@@ -24,7 +24,7 @@ rule headline:
     params:
         final=final_rules(),
         code=code("flexifed.analysis.headline"),
-        reference=files.digest(PACKAGE / "published/paper_headline.csv"),
+        published=PUBLISHED,
     script:
         "../scripts/headline.py"
 

@@ -25,10 +25,8 @@ rule errors:
         final=final_rules(),
         presets={name: STUDY.preset(name) for name in STUDY.protocols},
         code=code("flexifed.analysis.deviation"),
-        reference=[
-            files.digest(path)
-            for path in sorted([*PACKAGE.glob("reference/*.csv"), *PACKAGE.glob("protocols/*.yaml")])
-        ],
+        published=PUBLISHED,
+        protocols=digests("protocols/*.yaml"),
     script:
         "../scripts/errors.py"
 

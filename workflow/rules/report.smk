@@ -26,6 +26,6 @@ rule report_page:
         "../../envs/flexifed.yaml"
     params:
         code=code("flexifed.report"),
-        templates=lambda wildcards: [files.digest(path) for path in sorted((PACKAGE / "templates").iterdir())],
+        templates=digests("templates/*"),
     script:
         "../scripts/report_page.py"

@@ -20,6 +20,6 @@ rule tables:
     params:
         final=final_rules(),
         code=code("flexifed.analysis.tables"),
-        reference=[files.digest(path) for path in sorted((PACKAGE / "reference").glob("*.csv"))],
+        published=PUBLISHED,
     script:
         "../scripts/tables.py"
