@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PROFILE ?= default
+PROFILE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,default)
 SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/$(PROFILE)
 
 .PHONY: help setup quick local-cpu study table1 reference-report bench test faults slurm-test check generate clean

@@ -3,12 +3,14 @@
 import argparse
 import dataclasses
 import json
+import math
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flexifed import logs, registry
+from flexifed import files, logs, registry
 from flexifed.cell import Cell
 from flexifed.errors import UserError
 from flexifed.interruption import EXIT_CODE, Interrupted
@@ -17,6 +19,7 @@ from flexifed.reference.queue import FILE
 
 if TYPE_CHECKING:
     from flexifed.config import Study
+    from flexifed.job import Job
     from flexifed.single import Run
 
 DEFAULT_CONFIG = Path("config/config.yaml")
@@ -44,17 +47,17 @@ def _parser() -> argparse.ArgumentParser:
             cell.add_argument(field, type=int if field == "seed" else str)
         cell.set_defaults(run={"cell": _cell, "job": _job}[name])
         if name == "cell":
-            cell.add_argument("--device", help=DEVICE)
+            cell.add_argument("--device", type=_device, help=DEVICE)
 
     run = commands.add_parser("run", help="run a cell that `job` printed; needs no pydantic")
     run.add_argument("file", type=Path)
-    run.add_argument("--device", help=DEVICE)
+    run.add_argument("--device", type=_device, help=DEVICE)
     run.set_defaults(run=_run)
 
     plan = commands.add_parser("plan", help="print which clients average which layer")
     plan.add_argument("family")
     plan.add_argument("strategy")
-    plan.add_argument("--clients", type=int, default=Protocol().clients, help="default: %(default)s")
+    plan.add_argument("--clients", type=_positive, default=Protocol().clients, help="default: %(default)s")
     plan.add_argument("--classifier", choices=("same_architecture", "none", "all"), default=Protocol().classifier)
     plan.set_defaults(run=_plan)
 
@@ -66,11 +69,13 @@ def _parser() -> argparse.ArgumentParser:
         "reference", help="list a queue of reference results, or work on it for some minutes (docs/reference.md)"
     )
     reference.add_argument("folder", type=Path, nargs="?", default=REFERENCE, help=f"with a {FILE} ({REFERENCE})")
-    reference.add_argument("--minutes", type=float, help="ask running cells to stop then; without it: only list")
+    reference.add_argument("--minutes", type=_minutes, help="ask running cells to stop then; without it: only list")
     reference.add_argument("--out", type=Path, help="where new results go (default: the folder of the queue)")
-    reference.add_argument("--jobs", type=int, help="at most so many cells at a time (default: 1, on a GPU what fits)")
+    reference.add_argument(
+        "--jobs", type=_positive, help="at most so many cells at a time (default: 1, on a GPU what fits)"
+    )
     reference.add_argument("--again", action="store_true", help="also run stale cells, after all others")
-    reference.add_argument("--device", help=DEVICE)
+    reference.add_argument("--device", type=_device, help=DEVICE)
     reference.set_defaults(run=_reference)
 
     report = commands.add_parser("reference-report", help="render tables, figures and a report of reference results")
@@ -81,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument("--config", **CONFIG)
     pack.add_argument("dataset")
     pack.add_argument("folder", type=Path, help="where the pieces go")
-    pack.add_argument("--mib", type=int, default=60, help="size of a piece at most (default: %(default)s)")
+    pack.add_argument("--mib", type=_positive, default=60, help="size of a piece at most (default: %(default)s)")
     pack.set_defaults(run=_pack)
 
     unpack = commands.add_parser("unpack", help="put the pieces that `pack` wrote together and verify their digests")
@@ -91,13 +96,41 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="measure this machine: rounds, aggregation, dry runs (about 15 minutes)")
     bench.add_argument("--out", type=Path, default=Path("results/bench"), help="folder (default: %(default)s)")
-    bench.add_argument("--device", help=DEVICE)
+    bench.add_argument("--device", type=_device, help=DEVICE)
     bench.add_argument("--quick", action="store_true", help="next to nothing, to see that it works")
     bench.set_defaults(run=_bench)
 
     generate = commands.add_parser("generate", help="rewrite what is generated in config/ and in the README")
     generate.set_defaults(run=_generate)
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 <= minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return minutes
+
+
+def _device(text: str) -> str:
+    """A device that PyTorch can use here."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: use cpu, cuda or cuda:N")
+    import torch
+
+    count, number = torch.cuda.device_count(), int(text.partition(":")[2] or 0)
+    if text != "cpu" and number >= count:
+        raise argparse.ArgumentTypeError(f"{text!r}: PyTorch can use {count} GPU(s) here, counted from cuda:0")
+    return text
 
 
 def _study(arguments: argparse.Namespace) -> "tuple[Study, str]":
@@ -165,8 +198,14 @@ def _cells(arguments: argparse.Namespace) -> None:
     study, _ = _study(arguments)
     for cell in study.cells():
         folder = layout.study_folder(study.name) / layout.CELL.format(**vars(cell))
-        state = "done" if (folder / "run.json").exists() else "begun" if (folder / "checkpoints").exists() else "-"
-        print(f"{state:5} {cell}")
+        print(f"{_state(study.job(cell), folder):5} {cell}")
+
+
+def _state(job: "Job", folder: Path) -> str:
+    """`done`, `stale` (of other settings or code), `begun`, or `-`."""
+    if (folder / "run.json").exists():
+        return "done" if job.is_up_to_date(files.read_json(folder / "run.json")) else "stale"
+    return "begun" if (folder / "checkpoints").exists() else "-"
 
 
 def _reference(arguments: argparse.Namespace) -> None:

@@ -80,10 +80,12 @@ class Checkpoints:
         """Whether it is time for the next checkpoint."""
         return time.monotonic() - self.last >= 60 * self.minutes
 
-    def save(self, saved: Saved, clients: Sequence[Client]) -> None:
-        """Write a checkpoint, and then remove all but the newest two.
+    def save(self, saved: Saved, clients: Sequence[Client]) -> bool:
+        """Write a checkpoint, and then remove all but the newest two; those of later rounds are of another run.
 
-        A failure (a full disk) is logged and not raised: the run is worth more than its checkpoint.
+        Returns:
+            Whether it was written. A failure (a full disk) is logged and not raised: the run is worth more than its
+            checkpoint.
         """
         self.last = time.monotonic()
         weights, record = self._paths(saved.round)
@@ -103,11 +105,13 @@ class Checkpoints:
             log.warning("no checkpoint after round %d: %s The run goes on.", saved.round, error)
             with suppress(OSError):
                 weights.unlink(missing_ok=True)
-            return
-        kept = {path.stem for path in self._records()[:KEPT]}
+            return False
+        ours = [path for path in self._records() if path.stem <= record.stem]
+        kept = {path.stem for path in ours[:KEPT]}
         for path in self.folder.iterdir():
             if path.stem not in kept:
                 path.unlink(missing_ok=True)
+        return True
 
     def restore(self, clients: Sequence[Client]) -> Saved | None:
         """Put the newest good checkpoint's weights into the clients and return the rest; None where there is none.

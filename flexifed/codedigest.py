@@ -1,6 +1,7 @@
 """A digest of the code a result depends on: a change of code reaches the results, a change of words does not.
 
-Comments, formatting and docstrings do not enter. Modules are followed through their import statements inside this
+Comments, formatting and docstrings do not enter, nor do the addresses of archives, whose digests are recorded with the
+data. Modules are followed through their import statements inside this
 package; plugins are loaded by name, so the ones a result depends on are named by the caller.
 """
 
@@ -18,6 +19,10 @@ IGNORED = frozenset(
 """Modules that no number depends on: they tell people things, or fetch archives whose digests are checked."""
 
 
+ADDRESSES = "ARCHIVE"
+"""How the names of constants begin that say where archives are."""
+
+
 def _file(module: str) -> Path | None:
     path = ROOT.joinpath(*module.split("."))
     return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
@@ -29,6 +34,7 @@ def _module(module: str) -> tuple[str, frozenset[str]]:
     path = _file(module)
     assert path is not None, f"no module {module}"
     tree = ast.parse(path.read_text())
+    tree.body = [node for node in tree.body if not _is_address(node)]
     imports: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "flexifed":
@@ -53,6 +59,11 @@ def _canonical(node: Any) -> str:
     if isinstance(node, list):
         return f"[{', '.join(map(_canonical, node))}]"
     return repr(node)
+
+
+def _is_address(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return any(isinstance(target, ast.Name) and target.id.startswith(ADDRESSES) for target in targets)
 
 
 def _is_string(node: ast.AST) -> bool:

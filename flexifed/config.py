@@ -54,7 +54,7 @@ class DatasetSettings(Closed):
 
     local: str | None = None
     """A folder with the data set in its official layout, used instead of the archives and recorded as not verified."""
-    archives: list[ArchiveSettings] | None = None
+    archives: Annotated[list[ArchiveSettings], Field(min_length=1)] | None = None
     """Archives that replace the official ones."""
     options: dict[str, int | float | str | bool] = {}
     """Options of the data set's `prepare` function."""
@@ -69,11 +69,11 @@ class Block(Closed):
     """A file of `flexifed/datasets/`."""
     families: list[str] = Field(min_length=1)
     """Files of `flexifed/models/` that read this kind of data."""
-    strategies: list[str] | None = None
+    strategies: Annotated[list[str], Field(min_length=1)] | None = None
     """Only these strategies of `flexifed/strategies/`."""
-    protocols: list[str] | None = None
+    protocols: Annotated[list[str], Field(min_length=1)] | None = None
     """Only these of the study's protocols."""
-    seeds: list[Annotated[int, Field(ge=0)]] | None = None
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     """Only these seeds."""
 
 
@@ -307,6 +307,11 @@ def _check_block(study: Study, where: str, block: Block) -> None:
 
 def _check_protocol(protocol: Protocol, family: str) -> None:
     known = registry.constant("family", family, "VERSIONS")
+    if not protocol.versions or len(set(protocol.versions)) < len(protocol.versions):
+        raise UserError(
+            f"versions: name each version once, and at least one; got {list(protocol.versions)}. "
+            f"Known: {', '.join(known)}."
+        )
     for version in protocol.versions:
         if version not in known:
             raise UserError(f"versions: {registry.unknown(f'version of {family}', version, known)}")
@@ -399,6 +404,8 @@ def parse(values: Mapping[str, Any]) -> Study:
     for family, options in study.families.items():
         with _at(f"families.{family}"):
             registry.check_options("family", family, "build", options)
+    for name in study.protocols:
+        study.protocol(name)  # also those that no block has
     for name, dataset, family in dict.fromkeys((c.protocol, c.dataset, c.family) for c in study.cells()):
         protocol = study.protocol(name, dataset)
         with _at(f"protocols.{name}"):
@@ -429,7 +436,7 @@ def _mapping(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: a study is a mapping of keys, see config/README.md")
     return values

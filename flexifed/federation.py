@@ -125,6 +125,8 @@ def _round(federation: Federation, engine: Engine, round_number: int, history: H
     _check_finite(clients, losses)
     if round_number % protocol.evaluate_every and round_number != protocol.rounds:
         engine.aggregate()
+        if protocol.test_updates_statistics:  # the authors' script tests in every round
+            engine.evaluate(round_number, train_mode=True)
         return None
     for client, loss in zip(clients, losses, strict=True):
         history.add(round_number, client.id, client.version, "local", "train_loss", loss)

@@ -43,6 +43,13 @@ class Job:
         protocol = {key: value for key, value in settings["protocol"].items() if key in ours["protocol"]}
         return bool(ours == {**settings, "protocol": protocol})
 
+    def is_up_to_date(self, record: Any) -> bool:
+        """Whether a run record is of these settings and the present code; False for what is no run record."""
+        try:
+            return bool(record["digests"]["code"] == self.code() and self.is_recorded_as(record["settings"]))
+        except (KeyError, TypeError, AttributeError):
+            return False
+
     @classmethod
     def from_settings(cls, cell: Cell, settings: Mapping[str, Any]) -> "Job":
         """The inverse of `settings`."""

@@ -1,6 +1,7 @@
 """One cell from its files to its result: goes on from a checkpoint, leaves checkpoints, records where it comes from."""
 
 import dataclasses
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from flexifed.history import History
 from flexifed.interruption import Interrupted, noticed
 from flexifed.job import CHECKPOINT_MINUTES, Job
 from flexifed.progress import Progress
+
+log = logging.getLogger("flexifed")
 
 FAILED = "failed.json"
 """Beside a cell's results: how a run ended that would end so again."""
@@ -83,6 +86,9 @@ def run_cell(
     """
     with locks.alone(out / ".lock", f"training of {job.cell}"):
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
+        log.info("%s on %s", job.cell, provenance.device_name(device))
         f = federation.assemble(job, inputs.prepared, inputs.partition_file, inputs.plan_file, device)
         digests = _digests(job, inputs, f)
         checkpoints = Checkpoints(out / "checkpoints", _identity(job, inputs, digests), checkpoint_minutes)
@@ -123,9 +129,11 @@ def _train(job: Job, f: Federation, saved: Saved, clock: Clock, checkpoints: Che
 
         def after_round(round_number: int) -> None:
             if round_number < job.protocol.rounds and (request.name or checkpoints.due()):
-                checkpoints.save(Saved(round_number, saved.history, (*saved.sessions, clock.session())), f.clients)
+                so_far = Saved(round_number, saved.history, (*saved.sessions, clock.session()))
+                kept = checkpoints.save(so_far, f.clients)
                 if request.name:
-                    raise Interrupted(f"{job.cell}: stopped after round {round_number} by {request.name}")
+                    lost = "" if kept else ", without a checkpoint of it (see the log)"
+                    raise Interrupted(f"{job.cell}: stopped after round {round_number} by {request.name}{lost}")
 
         engine = registry.load("engine", job.engine).create(f)
         federation.loop(f, engine, progress, saved.history, saved.round, after_round)

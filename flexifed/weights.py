@@ -132,8 +132,9 @@ class Weights:
 
     def read(self, model: nn.Module) -> None:
         """Copy a model's numbers."""
+        numbers = model.state_dict()
         for key, view in self.state().items():
-            view.copy_(model.state_dict()[key])
+            view.copy_(numbers[key])
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:

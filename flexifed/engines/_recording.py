@@ -1,16 +1,15 @@
 """Work that is run as it is, or on a GPU recorded once and played back: one launch for a step of SGD, not hundreds."""
 
-import logging
 from collections.abc import Callable
 from typing import Protocol as Interface
 
 import torch
 from torch import Tensor
 
+from flexifed.errors import UserError
+
 WARM_UP = 3
 """Runs before recording: libraries choose their kernels, the optimiser makes its state (PyTorch's own advice)."""
-
-LOG = logging.getLogger(__name__)
 
 Function = Callable[..., None]
 Shapes = tuple[torch.Size, ...]
@@ -58,13 +57,18 @@ class Recorded:
         self.generator = generator
         self.pool = torch.cuda.graph_pool_handle()  # one for all: they never run at the same time
         self.graphs: dict[Shapes, tuple[torch.cuda.CUDAGraph, list[Tensor]]] = {}
-        self.refused: set[Shapes] = set()
 
     def prepare(self, *arguments: Tensor) -> None:
-        """See `Work`. What cannot be recorded is said once and run as it is."""
+        """See `Work`.
+
+        Raises:
+            UserError: the function cannot be recorded. The generator and the memory pool are then in a state that
+                PyTorch does not promise anything about, so there is no going on.
+        """
         shapes = _shapes(arguments)
-        if shapes in self.graphs or shapes in self.refused:
+        if shapes in self.graphs:
             return
+        torch.backends.cudnn.benchmark = True  # the shapes recur in every step: warming up finds the best kernels
         inputs = [argument.clone() for argument in arguments]
         for _ in range(WARM_UP):
             self.function(*inputs)
@@ -74,16 +78,13 @@ class Recorded:
             with torch.cuda.graph(graph, pool=self.pool, stream=torch.cuda.current_stream()):
                 self.function(*inputs)
         except RuntimeError as error:
-            LOG.warning("not recorded as a CUDA graph, so slower than it could be: %s", error)
-            self.refused.add(shapes)
-        else:
-            self.graphs[shapes] = graph, inputs
+            raise UserError(
+                f"a step could not be recorded as a CUDA graph ({error}); set `engine: serial` in the study."
+            ) from error
+        self.graphs[shapes] = graph, inputs
 
     def __call__(self, *arguments: Tensor) -> None:
         """See `Work`."""
-        if _shapes(arguments) in self.refused:
-            self.function(*arguments)
-            return
         graph, inputs = self.graphs[_shapes(arguments)]
         for held, given in zip(inputs, arguments, strict=True):
             held.copy_(given, non_blocking=True)

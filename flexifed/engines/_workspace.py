@@ -54,6 +54,7 @@ class Workspace:
         for name, parameter in self.model.named_parameters():
             self.optimiser.state[parameter]["momentum_buffer"] = buffers[name].view(parameter.shape)
         self.draws: tuple[str, ...] = ()
+        self.tests: dict[int, Tensor] = {}
         self.step = work(self._step, self.generator)
         # Two, since a recording knows only the mode it was made in.
         self.test_as_is, self.test_in_train_mode = (work(self._test, self.generator) for _ in range(2))
@@ -69,13 +70,13 @@ class Workspace:
         """What work on this workspace is to be wrapped in; `join` ends it."""
         if self.stream is None:
             return nullcontext()
-        self.stream.wait_stream(torch.cuda.current_stream())
+        self.stream.wait_stream(torch.cuda.current_stream(self.federation.device))
         return torch.cuda.stream(self.stream)
 
     def join(self) -> None:
         """Let what follows wait for everything that was begun here."""
         if self.stream is not None:
-            torch.cuda.current_stream().wait_stream(self.stream)
+            torch.cuda.current_stream(self.federation.device).wait_stream(self.stream)
 
     def train(self, client: Client, round_number: int) -> Tensor:
         """One local round; returns the mean training loss, a tensor without dimensions."""
@@ -157,7 +158,7 @@ class Workspace:
 
     def _run(self, test: Work, client: Client, batch_size: int, round_number: int = 0) -> None:
         f = self.federation
-        parts = torch.from_numpy(client.test).to(f.device).split(batch_size)
+        parts = self._test_indices(client).split(batch_size)
         for part in {len(part): part for part in parts}.values():
             test.prepare(part)
         self._load(client)
@@ -166,6 +167,12 @@ class Workspace:
         self.loss.zero_()
         for part in parts:
             test(part)
+
+    def _test_indices(self, client: Client) -> Tensor:
+        """On the device since the first test, for a copy from main memory would wait for it."""
+        if client.id not in self.tests:
+            self.tests[client.id] = torch.from_numpy(client.test).to(self.federation.device)
+        return self.tests[client.id]
 
     def _test(self, indices: Tensor) -> None:
         f = self.federation

@@ -81,6 +81,8 @@ def _write(archive: zipfile.ZipFile, prepared: Path) -> None:
 
 
 def _all_pieces(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; name the one with the pieces that `pack` wrote.")
     found = {path: match for path in sorted(folder.iterdir()) if (match := _NAME.fullmatch(path.name))}
     sets = {(match[1], int(match[3])) for match in found.values()}
     if len(sets) != 1:

@@ -83,6 +83,15 @@ def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_later_ones_of_another_run_do_not_push_out_new_ones(tmp_path: Path) -> None:
+    """The learning rate is changed after round 3; the new run is stopped after round 1, and goes on from there."""
+    run_until(tmp_path, job(), 3)
+    other = job(optimiser=federations.protocol.Optimiser(learning_rate=0.05))
+    folder = run_until(tmp_path, other, 1)
+    assert sorted(path.name for path in folder.iterdir()) == ["round000001.json", "round000001.safetensors"]
+    assert sessions(federations.run(tmp_path, other)) == [1, 2]
+
+
 def flip_a_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1

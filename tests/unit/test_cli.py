@@ -101,6 +101,7 @@ def test_a_plan_is_printed(folder: Path) -> None:
         (("plan", "vgg", "max_common", "--clients", "6"), "--clients 6: use a multiple of 4"),
         (("cell", "--config", "tiny.yaml", "digits", "resnet", *CELL[2:]), "unknown family in tiny.yaml: 'resnet'"),
         (("cells", "--config", "absent.yaml"), "absent.yaml: No such file or directory"),
+        (("unpack", "absent", "out"), "absent is not a folder"),
         (("run", "tiny.yaml"), "tiny.yaml: not a job that `python -m flexifed job` printed"),
     ],
 )
@@ -109,3 +110,26 @@ def test_a_mistake_is_an_error_and_not_a_traceback(folder: Path, arguments: tupl
     assert done.stderr.startswith("error: ")
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("cell", "--device", "gpu", *CELL), "argument --device: 'gpu': use cpu, cuda or cuda:N"),
+        (("cell", "--device", "cuda:99", *CELL), "'cuda:99': PyTorch can use "),
+        (("reference", "--jobs", "0"), "argument --jobs: '0' is not a whole number of 1 or more"),
+        (("reference", "--minutes", "-1"), "argument --minutes: '-1' is not a number of 0 or more"),
+        (("pack", "--mib", "0", "digits", "pieces"), "argument --mib: '0' is not a whole number of 1 or more"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_with_its_argument(
+    folder: Path, arguments: tuple[str, ...], expected: str
+) -> None:
+    assert expected in flexifed(folder, *arguments, code=2).stderr
+
+
+def test_results_of_other_settings_are_listed_as_stale(folder: Path) -> None:
+    flexifed(folder, "cell", "--config", "tiny.yaml", *CELL)
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({**STUDY, "families": {"vgg": {"width": 0.125}}}))
+    listed = flexifed(folder, "cells", "--config", "tiny.yaml").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["-", "stale"]

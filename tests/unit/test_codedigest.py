@@ -38,6 +38,14 @@ def digest_after(package: Path, module: str, old: str, new: str) -> str:
     return codedigest.digest("flexifed.a")
 
 
+def test_addresses_of_archives_do_not_change_it(package: Path) -> None:
+    (package / "b.py").write_text("ARCHIVES = ('here',)\nARCHIVE_V1: str = 'x'\n\ndef g(x):\n    return x + 1\n")
+    forget()
+    before = codedigest.digest("flexifed.a")
+    assert digest_after(package, "b", "('here',)", "('here', 'there')") == before
+    assert digest_after(package, "b", "'x'", "'y'") == before
+
+
 def test_imports_are_followed(package: Path) -> None:
     assert codedigest.modules("flexifed.a") == ["flexifed.a", "flexifed.b"]
 

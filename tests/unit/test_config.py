@@ -219,6 +219,12 @@ def with_effects(**second: Any) -> list[dict[str, Any]]:
         ),
         ("engine", "serail", ["engine: unknown engine 'serail'. Did you mean 'serial'?", "auto, fast, serial"]),
         ("precision", "bf16", ["precision: unknown precision of engine 'fast' 'bf16'. Did you mean 'bfloat16'?"]),
+        ("blocks.0.seeds", [], ["blocks.0.seeds: "]),
+        ("blocks.0.strategies", [], ["blocks.0.strategies: "]),
+        ("datasets.cifar10.archives", [], ["datasets.cifar10.archives: "]),
+        ("protocols.short.versions", [], ["protocols.short: versions: name each version once", "got []"]),
+        ("protocols.short.versions", ["V1", "V1"], ["name each version once", "Known: V1, V2, V3, V4"]),
+        ("protocols.unused", {"preset": "official", "round": 3}, ["protocols.unused.round"]),
         ("stduy", "x", ["stduy: unknown key 'stduy'. Did you mean 'study'?"]),
     ],
 )

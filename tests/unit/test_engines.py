@@ -238,6 +238,32 @@ def test_recorded_steps_on_a_gpu_agree_with_the_serial_engine(tmp_path: Path, fa
     pd.testing.assert_frame_equal(*results, rtol=0, atol=1e-4)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("wanted", precision.PRECISIONS)
+@pytest.mark.parametrize("family", registry.names("family"))
+def test_steps_are_recorded_in_every_precision(tmp_path: Path, family: str, wanted: str) -> None:
+    """In single precision other kernels run than in double; one round of both engines comes to nearly the same loss."""
+    losses = []
+    for module, one in ((serial, "float32"), (fast, wanted)):
+        job = dataclasses.replace(federations.job(family=family, rounds=1), precision=one)
+        paths = federations.files(tmp_path, job)
+        assembled = federation.assemble(job, *paths.values(), device=torch.device("cuda"))
+        with precision.applied(one):
+            losses.append(module.create(assembled).train(1))
+    assert losses[1] == pytest.approx(losses[0], rel=0.1 if wanted == "bfloat16" else 0.02)
+
+
+def test_a_test_that_moves_statistics_does_so_in_every_round(tmp_path: Path) -> None:
+    """Also where accuracy is recorded in every second one alone."""
+    ends = []
+    for every in (1, 2):
+        one = federations.job(family="resnet", test_updates_statistics=True, evaluate_every=every)
+        assembled = federations.assemble(tmp_path / str(every), one)
+        trained(assembled, serial)
+        ends.append(federation.weights_digest(assembled.clients))
+    assert ends[0] == ends[1]
+
+
 def test_layers_lie_one_after_the_other(tmp_path: Path) -> None:
     assembled = federations.assemble(tmp_path, federations.job())
     model = assembled.models["V2"]

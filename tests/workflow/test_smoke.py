@@ -134,6 +134,12 @@ def test_a_comment_in_a_strategy_reruns_nothing(checkout: Checkout) -> None:
     assert checkout.planned() == {}
 
 
+def test_a_script_of_newer_date_reruns_nothing_with_the_profile(checkout: Checkout) -> None:
+    """As after a checkout of another branch and back."""
+    (checkout.folder / "workflow/scripts/train.py").touch()
+    assert checkout.planned("--profile", "workflow/profiles/default") == {}
+
+
 def test_a_new_rule_of_a_strategy_reruns_its_cells_only(checkout: Checkout) -> None:
     checkout.edit("flexifed/strategies/max_common.py", "yield Group", "if node.depth != 3:\n            yield Group")
     jobs = checkout.planned()

@@ -22,6 +22,7 @@ rule headline:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        expected=EXPECTED,
         final=final_rules(),
         code=code("flexifed.analysis.headline"),
         published=PUBLISHED,
@@ -43,6 +44,7 @@ rule costs:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        expected=EXPECTED,
         code=code("flexifed.analysis.costs"),
     script:
         "../scripts/costs.py"

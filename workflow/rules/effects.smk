@@ -23,6 +23,7 @@ rule effects:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        expected=EXPECTED,
         effects=[effect.model_dump() for effect in STUDY.effects],
         final=final_rules(),
         code=code("flexifed.analysis.effects"),

@@ -22,6 +22,7 @@ rule errors:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        expected=EXPECTED,
         final=final_rules(),
         presets={name: STUDY.preset(name) for name in STUDY.protocols},
         code=code("flexifed.analysis.deviation"),

@@ -25,6 +25,7 @@ rule report_page:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        expected=EXPECTED,
         code=code("flexifed.report"),
         templates=digests("templates/*"),
     script:

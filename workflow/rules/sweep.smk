@@ -21,6 +21,7 @@ rule sweep:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        expected=EXPECTED,
         sweep=STUDY.sweep.model_dump(),
         final=final_rules(),
         code=code("flexifed.analysis.sweep"),

@@ -18,6 +18,7 @@ rule tables:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        expected=EXPECTED,
         final=final_rules(),
         code=code("flexifed.analysis.tables"),
         published=PUBLISHED,
