@@ -71,15 +71,26 @@ OPTIONS = {
 """Kinds of plugins with options: the function that takes them as keywords, and where they stand in a study."""
 
 
+def _among(allowed: tuple[Any, ...]) -> str:
+    if isinstance(allowed[0], str):
+        return f" ({', '.join(allowed)})"
+    least, most = allowed
+    return f" (≥ {least:g})" if most is None else f" ({least:g} to {most:g})"
+
+
 def _options() -> str:
     """A row for each plugin with options."""
     rows = []
     for kind, (function, place) in OPTIONS.items():
         for name in registry.names(kind):
-            known = registry.keywords(kind, name, function)
-            text = ", ".join(f"`{option}: {json.dumps(default)}`" for option, default in known.items())
+            known, allowed = registry.keywords(kind, name, function), registry.allowed(kind, name)
+            text = "; ".join(
+                f"`{option}: {json.dumps(default)}`{_among(allowed[option])}" for option, default in known.items()
+            )
             rows += [[f"{kind} `{name}`", f"`{place.format(name=name)}`", text]] if known else []
-    table = typeset.markdown_table(["of", "place", "options and their defaults"], rows, words=range(3))
+    table = typeset.markdown_table(
+        ["of", "place", "options, their defaults, and what is allowed"], rows, words=range(3)
+    )
     about = "The docstring of the plugin's function says what they do; what is not listed has none."
     return f"### Options\n\n{about}\n\n{table}"
 
@@ -133,10 +144,10 @@ def reference_table(study: str) -> str:
     """Table 1 of a reference study, mean over the versions, with its interval over seeds, in percent."""
     table = tables.read(REFERENCE / study / "tables/table1.csv")
     cells: dict[tuple[str, str], dict[str, str]] = {}
-    for row in table[table["version"] == finals.MEAN].to_dict("records"):
-        half = (row["ci95_high"] - row["ci95_low"]) / 2
-        text = f"{row['mean']:.1f}" + (f" ± {half:.1f}" if half == half else "")
-        cells.setdefault((row["dataset"], row["family"]), {})[row["strategy"]] = text
+    for _, row in table[table["version"] == finals.MEAN].iterrows():
+        numbers = cells.setdefault((row["dataset"], row["family"]), {})
+        assert row["strategy"] not in numbers, f"{study} has several protocols of a block"
+        numbers[row["strategy"]] = typeset.number(row)
     return _by_strategy(cells)
 
 

@@ -68,14 +68,21 @@ def _tree(kind: str, name: str) -> ast.Module:
     return ast.parse(path(kind, name).read_text())
 
 
-def constant(kind: str, name: str, constant_name: str) -> Any:
-    """The value of a literal module-level constant of a plugin, read without importing it."""
+def constant(kind: str, name: str, constant_name: str, default: Any = None) -> Any:
+    """The value of a literal constant of a plugin, read without importing it; `default` where the plugin has none."""
     for node in _tree(kind, name).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(t, ast.Name) and t.id == constant_name for t in targets):
             assert isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
             return ast.literal_eval(node.value)
-    raise AssertionError(f"{path(kind, name)} has no constant {constant_name}")
+    assert default is not None, f"{path(kind, name)} has no constant {constant_name}"
+    return default
+
+
+def allowed(kind: str, name: str) -> dict[str, tuple[Any, ...]]:
+    """A plugin's constant `ALLOWED`: for an option its words, or its least and most number (None: no bound)."""
+    limits: dict[str, tuple[Any, ...]] = constant(kind, name, "ALLOWED", {})
+    return limits
 
 
 def keywords(kind: str, name: str, function: str) -> dict[str, Any]:
@@ -91,7 +98,7 @@ def check_options(kind: str, name: str, function: str, options: Mapping[str, Any
     """Check a plugin's options against the keyword-only parameters of the function that takes them.
 
     Raises:
-        UserError: an option is not known, or its type is not that of the default.
+        UserError: an option is not known, its type is not that of the default, or its value is not allowed.
     """
     known = keywords(kind, name, function)
     for key, value in options.items():
@@ -104,3 +111,16 @@ def check_options(kind: str, name: str, function: str, options: Mapping[str, Any
                 f"option {key!r} of {kind} {name!r} must be of type {type(default).__name__} "
                 f"(its default is {default!r}), got {value!r}."
             )
+        if key in (limits := allowed(kind, name)):
+            _check_allowed(f"{key} of {kind} {name!r}", value, limits[key])
+
+
+def _check_allowed(what: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if isinstance(value, str):
+        if value not in allowed:
+            raise unknown(what, value, allowed)
+        return
+    least, most = allowed
+    if not ((least is None or value >= least) and (most is None or value <= most)):
+        bounds = f"{least:g} or more" if most is None else f"between {least:g} and {most:g}"
+        raise UserError(f"{what} must be {bounds}, got {value!r}.")

@@ -89,8 +89,10 @@ def obstacles(
 
 
 def obstacles_to_table1(line: pd.DataFrame, protocol: Protocol, **others: Any) -> list[str]:
-    """`obstacles`, and those that are none for Table 3: `missing` for a line without a run, the classifier."""
+    """`obstacles`, and those that are none for Table 3: `missing` for a line without a run, a limit on
+    common layers, the classifier."""
     found = obstacles(line, protocol, **others) if len(line) else ["missing"]
+    found += [f"at most {protocol.common_layers} layers in common"] * (protocol.common_layers is not None)
     return found + ["classifier averaged across versions (Table 3)"] * (protocol.classifier == "all")
 
 

@@ -303,6 +303,4 @@ def write(
 
 def read(path: Path) -> pd.DataFrame:
     """A table that `write` wrote; what is empty in words is an empty string, what is empty in numbers NaN."""
-    table = pd.read_csv(path)
-    words = [name for name in ("against", "note") if name in table]
-    return table.astype(dict.fromkeys(words, "object")).fillna(dict.fromkeys(words, ""))
+    return tables.read(path)

@@ -61,7 +61,7 @@ def _in_all(line: pd.Series) -> str:
     if line["n_intervals"]:
         text += f"; {line['n_inside']} of {line['n_intervals']} published numbers are inside our interval"
     if line["n_orders"]:
-        text += f"; order of the strategies {line['kendall_tau']:+.2f} over {_count(line['n_orders'], 'block')}"
+        text += f"; order of the strategies {line['kendall_tau']:+z.2f} over {_count(line['n_orders'], 'block')}"
     return f"{text}."
 
 
@@ -132,7 +132,7 @@ def in_all(totals: pd.DataFrame) -> list[list[str]]:
             f"{line['mean_absolute_error']:.1f}",
             f"{line['root_mean_square_error']:.1f}",
             f"{line['n_inside']} of {line['n_intervals']}" if line["n_intervals"] else "–",
-            f"{line['kendall_tau']:+.2f}" if line["n_orders"] else "–",
+            f"{line['kendall_tau']:+z.2f}" if line["n_orders"] else "–",
         ]
         for _, line in there.iterrows()
     ]
@@ -161,8 +161,11 @@ def _notes(block: pd.DataFrame) -> Iterator[str]:
         each = lines.assign(text=lines[column].str.split("; ")).explode("text")
         for text, about in each[each["text"] != ""].groupby("text", sort=False):
             sources = about["source"].unique()
-            everyone = len(sources) == lines["source"].nunique()
-            yield str(text) if everyone else f"{', '.join(map(source_title, sources))}: {text}"
+            strategies = about["strategy"].unique()
+            theirs = set(lines.loc[lines["source"].isin(sources) & (lines["n_seeds"] > 0), "strategy"])
+            who = [] if len(sources) == lines["source"].nunique() else [", ".join(map(source_title, sources))]
+            who += [] if set(strategies) == theirs else [", ".join(map(title, strategies))]
+            yield ": ".join([*who, str(text)])
 
 
 def number(line: pd.Series) -> str:

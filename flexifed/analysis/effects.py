@@ -210,7 +210,4 @@ def write(
 
 def read(path: Path) -> pd.DataFrame:
     """`effects.csv`; what is empty in words is an empty string, what is empty in numbers NaN."""
-    return pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in _NUMBERS})
-
-
-_NUMBERS = ("difference", "standard_error", "ci95_low", "ci95_high")
+    return tables.read(path, "level")

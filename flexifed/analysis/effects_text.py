@@ -17,9 +17,13 @@ LEGEND = (
 
 def caveats(block: pd.DataFrame, table1: pd.DataFrame) -> list[str]:
     """The notes of Table 1 on the base's lines of a block: they hold for differences between such lines as well."""
-    bases = table1["protocol"].isin(block["base"])
     same = (table1[["dataset", "family"]] == list(block[["dataset", "family"]].iloc[0])).all(axis=1)
-    return notes(table1[same & bases])
+    bases = list(dict.fromkeys(block["base"]))
+    about: dict[str, list[str]] = {}
+    for base in bases:
+        for note in notes(table1[same & (table1["protocol"] == base)]):
+            about.setdefault(note, []).append(base)
+    return [note if len(of) == len(bases) else f"Base {', '.join(of)}: {note}" for note, of in about.items()]
 
 
 def points(value: float) -> str:
@@ -78,11 +82,15 @@ def claims(block: pd.DataFrame) -> list[str]:
     found = _counted(effects)
     found += [f"{_level(lines)} {_moves(lines)}." for lines in _by_size(effects)]
     found += [f"{_level(lines)} {_departs(lines)}." for lines in _by_size(interactions)]
-    found += _listed("The parts add up as far as the intervals tell", _unresolved(interactions))
-    found += _listed("Not told from zero for any strategy", _unresolved(effects))
-    found += _listed("The same number in every seed", effects[effects["outcome"] == "none"])
-    found += _listed("One seed, which cannot be told from chance", effects[effects["outcome"] == "one seed"])
-    return found + _listed("Not run", effects[effects["outcome"] == "not run"])
+    found += _listed("The parts add up as far as the intervals tell", _unresolved(interactions), interactions)
+    found += _listed("Not told from zero", _unresolved(effects), effects)
+    for opening, outcome in (
+        ("The same number in every seed", "none"),
+        ("One seed, which cannot be told from chance", "one seed"),
+        ("Not run", "not run"),
+    ):
+        found += _listed(opening, effects[effects["outcome"] == outcome], effects)
+    return found
 
 
 def _counted(effects: pd.DataFrame) -> list[str]:
@@ -130,7 +138,7 @@ def _by(line: pd.Series, sign: int) -> str:
 
 
 def _departs(lines: pd.DataFrame) -> str:
-    intervals = [f"({line['ci95_low']:+.1f} to {line['ci95_high']:+.1f})" for _, line in lines.iterrows()]
+    intervals = [f"({line['ci95_low']:+z.1f} to {line['ci95_high']:+z.1f})" for _, line in lines.iterrows()]
     each = [
         f"{points(difference)} {interval} for {title(strategy)}"
         for difference, interval, strategy in zip(lines["difference"], intervals, lines["strategy"], strict=True)
@@ -138,15 +146,15 @@ def _departs(lines: pd.DataFrame) -> str:
     return f"beyond the sum of its parts by {', '.join(each)}"
 
 
-def _listed(opening: str, lines: pd.DataFrame) -> list[str]:
-    """`opening: level (strategies); ...`, without strategies where the level has all that any level here has."""
+def _listed(opening: str, lines: pd.DataFrame, of: pd.DataFrame) -> list[str]:
+    """`opening: level (strategies); ...`, without strategies where it is all of several that the level has in `of`."""
     if lines.empty:
         return []
-    every = lines["strategy"].nunique()
+    every = of["level"].value_counts()
     told = []
     for level, group in lines.groupby("level", sort=False):
         names = ", ".join(title(strategy) for strategy in group["strategy"])
-        told.append(str(level) if len(group) == every > 1 else f"{level} ({names})")
+        told.append(str(level) if len(group) == every[level] > 1 else f"{level} ({names})")
     return [f"{opening}: {'; '.join(told)}."]
 
 

@@ -1,6 +1,6 @@
 """What the paper and its reproductions publish: the tables of `flexifed/published/`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from flexifed.analysis.finals import MEAN
 from flexifed.cell import Cell
+from flexifed.protocol import Protocol
 
 FOLDER = Path(__file__).parent.parent / "published"
 PAPER = "paper"
@@ -31,15 +32,16 @@ def numbers() -> pd.DataFrame:
     return pd.concat([papers, pd.read_csv(FOLDER / "reproductions_table1.csv")], ignore_index=True)
 
 
-def means(expected: Sequence[Cell]) -> pd.DataFrame:
-    """Means over V1..V4 that the paper and three reproductions report for the study's blocks, in percent.
+def means(expected: Sequence[Cell], protocols: Mapping[str, Protocol]) -> pd.DataFrame:
+    """Means over a protocol's versions, in percent, that the paper and three reproductions report for the blocks.
 
     The sources differ in data, rounds and the moment of the test, so only orderings compare across them.
     """
-    table = numbers()
-    line = ["dataset", "family", "strategy", "source"]
-    means = table.groupby(line, sort=False)["accuracy_percent"].mean().rename("mean").reset_index()
-    blocks = list(dict.fromkeys((cell.dataset, cell.family) for cell in expected))
-    means = means[[block in blocks for block in zip(means["dataset"], means["family"], strict=True)]]
-    rank = [blocks.index(block) for block in zip(means["dataset"], means["family"], strict=True)]
-    return means.assign(rank=rank).sort_values("rank", kind="stable").drop(columns="rank")
+    table, line = numbers(), ["dataset", "family", "strategy", "source"]
+    found = []
+    for dataset, family, protocol in dict.fromkeys((cell.dataset, cell.family, cell.protocol) for cell in expected):
+        versions = protocols[protocol].versions
+        same = (table["dataset"] == dataset) & (table["family"] == family) & table["version"].isin(versions)
+        lines = table[same].groupby(line, sort=False)["accuracy_percent"].agg(["mean", "count"]).reset_index()
+        found.append(lines[lines["count"] == len(versions)].assign(protocol=protocol))
+    return pd.concat(found)[[*line, "protocol", "mean"]]

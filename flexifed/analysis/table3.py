@@ -30,6 +30,8 @@ def lines(
             continue
         protocol, line = protocols[row.protocol], line_runs(runs, row)
         against = obstacles(line, protocol) if len(line) else ["missing"]
+        if protocol.versions != Protocol().versions:
+            against.append(f"mean over {' '.join(protocol.versions)} (Table 3: over all four)")
         column = "with_fc_percent" if protocol.classifier == "all" else "without_fc_percent"
         comparable = not against and (row.dataset, row.family) in reference.index
         summary = summarise(of_seeds(by_line, row, MEAN))

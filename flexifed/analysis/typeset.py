@@ -55,7 +55,7 @@ def block_rows(block: pd.DataFrame) -> list[list[str]]:
         rows.append([title(str(strategy)), *(number(line) for _, line in lines.iterrows())])
         if lines["paper"].notna().any():
             rows.append(["paper", *("–" if pd.isna(value) else f"{value:.1f}" for value in lines["paper"])])
-            rows.append(["delta", *("–" if pd.isna(value) else f"{value:+.1f}" for value in lines["delta"])])
+            rows.append(["delta", *("–" if pd.isna(value) else f"{value:+z.1f}" for value in lines["delta"])])
     return rows
 
 

@@ -36,6 +36,7 @@ FILES = tuple(f"{split}/{name}" for split in ("train", "valid", "test") for name
 # Authors' code.
 TRANSFORM = ImageTransform(mean=(0.4789, 0.4723, 0.4305), std=(0.2421, 0.2383, 0.2587))
 
+ALLOWED = {"train": ("train", "train+valid")}
 TRAIN = {"train": ("train",), "train+valid": ("train", "valid")}
 
 

@@ -10,6 +10,8 @@ from flexifed.transforms import SpectrogramTransform
 
 KIND = "image"
 
+ALLOWED = {"split": ("official", "speaker")}
+
 ARCHIVES = (_speech.ARCHIVE_V2,)
 
 FOLDER = "speech_commands_v0.02"

@@ -8,11 +8,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from flexifed.analysis import tables
 from flexifed.analysis.collect import read_curves
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.titles import version_title
-from flexifed.figures.curves import band_text, curve, least_seeds, rounds_axis
-from flexifed.figures.style import colours, grid, save, strategy_legend, styled, within_percent
+from flexifed.figures.curves import band_text, curve, rounds_axis, seed_counts
+from flexifed.figures.style import colours, grid, save, strategy_legend, styled, within_percent, wrapped
 
 _HOLLOW: dict[str, Any] = {"markersize": 6, "markerfacecolor": "white", "linestyle": "none"}
 
@@ -36,20 +37,20 @@ def draw(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
     palette = colours([str(strategy) for strategy in table["strategy"].unique()])
     line = ["strategy", "version", "round", "seed"]
     per_seed = 100 * curves.groupby(line, observed=True)["value"].mean().unstack("seed")
-    n_seeds = least_seeds(curves)
+    counts = seed_counts(curves)
     figure, panels = grid(len(versions), height=2.9, margin=0.9, shared=True)
     for panel, version in zip(panels, versions, strict=True):
         for _, entry in table[table["version"] == version].iterrows():
             colour = palette[entry["strategy"]]
             if entry["n_seeds"] > 0:
-                curve(panel, per_seed.loc[(entry["strategy"], version)], colour, n_seeds)
+                curve(panel, per_seed.loc[(entry["strategy"], version)], colour)
             if not np.isnan(entry["paper"]):
                 margin = panel.get_yaxis_transform()
                 panel.plot(1.025, entry["paper"], **_HOLLOW, marker="<", color=colour, clip_on=False, transform=margin)
         panel.set_title(version_title(family, version))
         rounds_axis(panel)
     within_percent(panels[0])
-    figure.supxlabel(f"communication round\n{band_text(n_seeds)}", fontsize=8)
+    figure.supxlabel(wrapped(figure, f"communication round\n{band_text(counts)}"), fontsize=8)
     figure.supylabel("accuracy [%]", fontsize=9)
     there = set(table.loc[table["n_seeds"] > 0, "strategy"])
     published = [Line2D([], [], **_HOLLOW, marker="<", color="black", label="paper's Table 1")]
@@ -65,6 +66,6 @@ def write(cells: Path, table1: Path, stem: Path, *, dataset: str, family: str, p
     curves = read_curves(
         cells, dataset=dataset, family=family, protocol=protocol, phase="aggregated", metric="accuracy"
     )
-    table = pd.read_csv(table1)
+    table = tables.read(table1)
     same = (table[["dataset", "family", "protocol"]] == [dataset, family, protocol]).all(axis=1)
     save(draw(curves, table[same]), stem)

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from flexifed.analysis import finals, speed, tables
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks
-from flexifed.figures.style import QUIET, colours, grid, save, styled
+from flexifed.figures.style import QUIET, colours, grid, legend_above, panel_title, save, styled
 
 _TARGET: Final = ":"
 """Line style of the target."""
@@ -39,7 +39,7 @@ def draw(curves: pd.DataFrame, costs: pd.DataFrame) -> Figure:
     for panel, ((dataset, family, protocol), block) in zip(panels, parts, strict=True):
         same = (means[["dataset", "family", "protocol"]] == [dataset, family, protocol]).all(axis=1)
         _panel(panel, means[same], block, palette)
-        panel.set_title(block_title(dataset, family, protocol))
+        panel_title(panel, block_title(dataset, family, protocol))
     figure.supxlabel(
         "sent and received since the start [MB per client, mean over clients]\n"
         "line: mean over versions and seeds\n"
@@ -54,13 +54,7 @@ def draw(curves: pd.DataFrame, costs: pd.DataFrame) -> Figure:
     ]
     text = f"target: {100 * speed.FRACTION:.0f} % of {title(speed.YARDSTICK)}'s final number"
     handles.append(Line2D([], [], color="black", linestyle=_TARGET, label=text))
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=2 if len(parts) == 1 else 3,
-        columnspacing=1.2,
-        handlelength=1.9,
-    )
+    legend_above(figure, handles, at_most=3, handlelength=1.9)
     return figure
 
 
@@ -83,7 +77,7 @@ def _panel(panel: Axes, means: pd.DataFrame, block: pd.DataFrame, palette: dict[
         panel.plot(
             per_round * curve.index, curve, color=colour, linewidth=1.1, marker="o", markevery=[-1], markersize=4
         )
-    target = block["target"].mean()
+    target = block.loc[block["strategy"] == speed.YARDSTICK, "target"].mean()
     panel.axhline(target, color="black", linestyle=_TARGET, linewidth=1)
     if absent:
         text = textwrap.fill(f"missing: {', '.join(absent)}", width=50)

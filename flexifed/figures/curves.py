@@ -7,30 +7,36 @@ from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 
-def least_seeds(curves: pd.DataFrame) -> int:
-    """How many seeds every strategy of these curves has at least; 0 without curves."""
-    return int(curves.groupby("strategy", observed=True)["seed"].nunique().min()) if len(curves) else 0
+def seed_counts(curves: pd.DataFrame) -> set[int]:
+    """How many seeds the strategies of these curves have."""
+    return set(curves.groupby("strategy", observed=True)["seed"].nunique().tolist())
 
 
 def rounds_axis(panel: Axes) -> None:
     """Whole rounds along a panel with a grid."""
     panel.grid(True)
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     panel.tick_params(labelbottom=True)
 
 
-def band_text(n_seeds: int, of: str = "the clients of the version") -> str:
-    """What a line (a mean over `of` and the seeds) and its band are, for the seeds that every strategy has at least."""
-    if n_seeds == 0:
-        return "missing: no run of this block is there"
+def band_text(counts: set[int], what: str = "block", of: str = "the clients of the version") -> str:
+    """What a line (a mean over `of` and the seeds) and its band are, for lines of so many seeds."""
+    if not counts:
+        return f"missing: no run of this {what} is there"
+    if len(counts) > 1:
+        band = "95 % Student t interval over three seeds or more, range of two, none of one"
+        return f"line: mean over {of} and {min(counts)} to {max(counts)} seeds; band: {band}"
+    (n_seeds,) = counts
     if n_seeds == 1:
         return f"line: mean over {of}, one seed"
     band = "range of the two seeds" if n_seeds == 2 else "95 % Student t interval over the seeds"
     return f"line: mean over {of} and {n_seeds} seeds; band: {band}"
 
 
-def curve(panel: Axes, per_seed: pd.DataFrame, colour: str, n_seeds: int) -> None:
+def curve(panel: Axes, per_seed: pd.DataFrame, colour: str) -> None:
     """A line (mean over the columns, which are seeds) and its band, if there are seeds for one."""
+    per_seed = per_seed.dropna(axis=1, how="all")
+    n_seeds = len(per_seed.columns)
     rounds, values = per_seed.index.to_numpy(), per_seed.to_numpy()
     mean = np.nanmean(values, axis=1)
     panel.plot(rounds, mean, color=colour, linewidth=1.1, marker="o" if len(rounds) == 1 else None)
@@ -42,4 +48,6 @@ def curve(panel: Axes, per_seed: pd.DataFrame, colour: str, n_seeds: int) -> Non
         low, high = mean - half, mean + half
     else:
         return
+    if len(rounds) == 1:
+        panel.vlines(rounds, low, high, color=colour, linewidth=1.6)
     panel.fill_between(rounds, low, high, color=colour, alpha=0.18, linewidth=0)

@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from flexifed.analysis import tables
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks
-from flexifed.figures.style import QUIET, colours, grid, save, styled
+from flexifed.figures.style import QUIET, colours, grid, legend_above, panel_title, save, styled
 
 _AROUND: dict[str, Any] = {"marker": "D", "markersize": 9, "markerfacecolor": "none", "linestyle": "none"}
 
@@ -34,12 +35,12 @@ def draw(table: pd.DataFrame) -> Figure:
     figure, panels = grid(len(parts), height=0.75 + 0.24 * tallest, margin=0.7)
     for panel, (key, block) in zip(panels, parts, strict=True):
         _dots(panel, block, palette)
-        panel.set_title(block_title(*key))
+        panel_title(panel, block_title(*key), 36)
     figure.supxlabel("accuracy [%], mean over versions", fontsize=9)
     handles: list[Artist] = [Line2D([], [], color="black", marker="o", label="ours, mean and 95 % interval over seeds")]
     if table["paper"].notna().any():
         handles.append(Line2D([], [], **_AROUND, color="black", label="paper's Table 1"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    legend_above(figure, handles, handlelength=2)
     return figure
 
 
@@ -60,4 +61,4 @@ def _dots(panel: Axes, block: pd.DataFrame, palette: Mapping[str, str]) -> None:
 
 def write(table1: Path, stem: Path) -> None:
     """`draw` of `table1.csv`."""
-    save(draw(pd.read_csv(table1)), stem)
+    save(draw(tables.read(table1)), stem)

@@ -1,6 +1,5 @@
 """Convergence of a whole study in one figure, a panel per block: the form of the paper's Figure 4."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +11,18 @@ from flexifed.analysis.collect import read_curves
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks
-from flexifed.figures.curves import band_text, curve, least_seeds, rounds_axis
-from flexifed.figures.style import QUIET, colours, grid, save, strategy_legend, styled, within_percent
+from flexifed.figures.curves import band_text, curve, rounds_axis, seed_counts
+from flexifed.figures.style import (
+    QUIET,
+    colours,
+    grid,
+    panel_title,
+    save,
+    strategy_legend,
+    styled,
+    within_percent,
+    wrapped,
+)
 
 
 @styled
@@ -31,19 +40,19 @@ def draw(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
     palette = colours([str(strategy) for strategy in table["strategy"].unique()])
     figure, panels = grid(len(parts), height=2.7, margin=0.9)
     line = ["strategy", "seed", "round"]
-    counts = []
+    counts: set[int] = set()
     for panel, (key, block) in zip(panels, parts, strict=True):
         same = curves[(curves[["dataset", "family", "protocol"]] == list(key)).all(axis=1)]
         versions = same.groupby([*line, "version"], observed=True)["value"].mean()
         per_seed = 100 * versions.groupby(line, observed=True).mean().unstack("seed")
-        counts.append(least_seeds(same))
+        counts |= seed_counts(same)
         for strategy in block.loc[block["n_seeds"] > 0, "strategy"]:
-            curve(panel, per_seed.loc[strategy], palette[strategy], counts[-1])
-        panel.set_title(block_title(*key))
+            curve(panel, per_seed.loc[strategy], palette[strategy])
+        panel_title(panel, block_title(*key))
         _absent(panel, block)
         rounds_axis(panel)
         within_percent(panel)
-    figure.supxlabel(f"communication round\n{_band_text(counts)}", fontsize=8)
+    figure.supxlabel(wrapped(figure, f"communication round\n{band_text(counts, 'study', 'the versions')}"), fontsize=8)
     figure.supylabel("accuracy [%], mean over versions", fontsize=9)
     strategy_legend(figure, palette, set(table.loc[table["n_seeds"] > 0, "strategy"]))
     return figure
@@ -57,17 +66,6 @@ def _absent(panel: Axes, block: pd.DataFrame) -> None:
     elif absent:
         text = f"missing: {', '.join(absent)}"
         panel.text(0.98, 0.03, text, transform=panel.transAxes, ha="right", fontsize=7, color=QUIET)
-
-
-def _band_text(counts: Collection[int]) -> str:
-    """What lines and bands are, from the number of seeds of each panel; panels without a run speak for themselves."""
-    there = set(counts) - {0}
-    if not there:
-        return "missing: no run of this study is there"
-    if len(there) == 1:
-        return band_text(max(there), "the versions")
-    band = "95 % Student t interval over three seeds or more, range of two, none of one"
-    return f"line: mean over the versions and {min(there)} to {max(there)} seeds; band: {band}"
 
 
 def write(cells: Path, table1: Path, stem: Path) -> None:

@@ -1,15 +1,19 @@
 """What all figures have in common: style, colours, panels, legends, and files with the same bytes each time."""
 
+import textwrap
 from collections.abc import Callable, Container, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
 from flexifed import files
@@ -26,13 +30,16 @@ STRATEGY_COLOURS = {
     "max_common": "#D55E00",
 }
 """One colour per strategy in every figure: Okabe and Ito's colour-blind safe set, with dark grey for their black."""
-SPARE_COLOURS = ("#0072B2", "#CC79A7", "#000000", "#F0E442")
-"""The rest of the set, for strategies that are not in the paper."""
+SPARE_COLOURS = ("#0072B2", "#CC79A7", "#000000", "#F0E442", "#332288", "#117733", "#882255", "#999933")
+"""The rest of the set and some of Paul Tol's muted one, for strategies that are not in the paper."""
 
 MARKERS = {"standalone": "o", "clustered_fl": "s", "basic_common": "^", "clustered_common": "D", "max_common": "v"}
 """A shape per strategy beside its colour, for print without colour; others are crosses."""
 QUIET = "#595959"
 """Colour of what is said beside the data, e.g. that something is missing."""
+
+_DPI = 150
+"""Dots per inch of a PNG."""
 
 _STYLE: Any = {
     "svg.hashsalt": "flexifed",
@@ -63,10 +70,10 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 @styled
 def save(figure: Figure, stem: Path) -> None:
-    """Write `{stem}.png` (150 dots per inch) and `{stem}.svg`, without dates or versions in them."""
+    """Write `{stem}.png` and `{stem}.svg`, without dates or versions in them."""
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
         with files.complete(stem.with_name(stem.name + suffix)) as partial:
-            figure.savefig(partial, format=suffix[1:], dpi=150, metadata=metadata)
+            figure.savefig(partial, format=suffix[1:], dpi=_DPI, metadata=metadata)
 
 
 def colours(strategies: Sequence[str]) -> dict[str, str]:
@@ -98,8 +105,52 @@ def strategy_legend(figure: Figure, palette: Mapping[str, str], there: Container
     """A line for each strategy above the panels, `(missing)` behind those that are not there; then `more`."""
     labels = {name: title(name) + ("" if name in there else " (missing)") for name in palette}
     handles: list[Artist] = [Line2D([], [], color=palette[name], label=labels[name], linewidth=2) for name in palette]
-    handles += more
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), columnspacing=1.2, handlelength=1.4)
+    legend_above(figure, [*handles, *more])
+
+
+def legend_above(
+    figure: Figure, handles: Sequence[Artist], *, at_most: int | None = None, handlelength: float = 1.4
+) -> None:
+    """A legend above the panels, in as many columns as fit the figure."""
+    columns = _columns_that_fit(figure, handles, handlelength)
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=min(columns, at_most or columns),
+        columnspacing=_COLUMN_SPACING,
+        handlelength=handlelength,
+        handletextpad=_TEXT_PAD,
+    )
+
+
+_COLUMN_SPACING, _TEXT_PAD = 1.2, 0.8
+"""Distances in a legend, in font sizes."""
+
+
+def _columns_that_fit(figure: Figure, handles: Sequence[Artist], handlelength: float) -> int:
+    """Columns of a legend that is not wider than its figure; matplotlib fills one column after the other.
+
+    Texts are measured as they are drawn: hinting makes them some percent wider than their outlines.
+    """
+    font = FontProperties(size=9)
+    measure = RendererAgg(1, 1, _DPI).get_text_width_height_descent
+    texts = [72 / _DPI * measure(str(one.get_label()), font, ismath=False)[0] for one in handles]
+    widths = [9 * (handlelength + _TEXT_PAD + _COLUMN_SPACING) + text for text in texts]
+    available = 72 * figure.get_figwidth() + 9 * _COLUMN_SPACING
+    for n in range(len(widths), 1, -1):
+        if sum(max(column) for column in np.array_split(widths, n)) <= available:
+            return n
+    return 1
+
+
+def wrapped(figure: Figure, text: str) -> str:
+    """Text of 8 points below the panels, in lines that are not longer than the figure is wide."""
+    return "\n".join(textwrap.fill(line, int(14 * figure.get_figwidth())) for line in text.split("\n"))
+
+
+def panel_title(panel: Axes, text: str, columns: int = 44) -> None:
+    """A title in lines of so many characters at most."""
+    panel.set_title(textwrap.fill(text, columns, break_on_hyphens=False))
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:

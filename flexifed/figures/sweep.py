@@ -20,6 +20,7 @@ from flexifed.figures.style import (
     strategy_legend,
     styled,
     within_percent,
+    wrapped,
 )
 
 _SPREAD = 0.25
@@ -38,7 +39,8 @@ def draw(table: pd.DataFrame) -> Figure:
     parts = list(by_family(table))
     palette = colours(sorted(map(str, table["strategy"].unique()), key=strategy_rank))
     values = np.sort(table["level"].unique())
-    shift = dict(zip(palette, _SPREAD * np.diff(values).min() * np.linspace(-0.5, 0.5, len(palette)), strict=True))
+    side_by_side = np.linspace(-0.5, 0.5, len(palette)) if len(palette) > 1 else np.zeros(1)
+    shift = dict(zip(palette, _SPREAD * np.diff(values).min() * side_by_side, strict=True))
     figure, panels = grid(len(parts), height=2.9, margin=1.0)
     for panel, (heading, block) in zip(panels, parts, strict=True):
         for strategy, lines in block.groupby("strategy", sort=False):
@@ -51,7 +53,7 @@ def draw(table: pd.DataFrame) -> Figure:
         within_percent(panel)
     alone = "; without a bar: one seed" if (table["n_seeds"] == 1).any() else ""
     below = [table["over"].iloc[0], bars_text(table, alone), *sweep.remarks(table)]
-    figure.supxlabel("\n".join(below), fontsize=8)
+    figure.supxlabel(wrapped(figure, "\n".join(below)), fontsize=8)
     figure.supylabel("final accuracy [%], mean over versions", fontsize=9)
     strategy_legend(figure, palette, set(table.loc[table["n_seeds"] > 0, "strategy"]))
     return figure

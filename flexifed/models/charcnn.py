@@ -24,6 +24,7 @@ from flexifed.models._blocks import (
 KIND = "text"
 VERSIONS = ("V1", "V2", "V3", "V4")
 TITLES = ("CharCNN-3", "CharCNN-4", "CharCNN-5", "CharCNN-6")
+ALLOWED = {"width": (0.001, 100), "initial": ("own", "xavier")}
 
 LENGTH = 1014
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{}\n"  # 70 places, "-" twice (Zhang)

@@ -14,6 +14,7 @@ from flexifed.models._blocks import Residual, check_image, check_initial, initia
 KIND = "image"
 VERSIONS = ("V1", "V2", "V3", "V4")
 TITLES = ("ResNet-20", "ResNet-32", "ResNet-44", "ResNet-56")
+ALLOWED = {"width": (0.001, 100), "initial": ("own", "xavier")}
 
 BLOCKS = {"V1": 3, "V2": 5, "V3": 7, "V4": 9}  # per stage
 CHANNELS = (1, 2, 4)  # of a stage, in units of 16

@@ -32,6 +32,7 @@ BLOCKS = {"V1": (1, 1, 1, 1), "V2": (2, 2, 2, 2), "V3": (5, 5, 2, 2), "V4": (8, 
 CHANNELS = (1, 2, 4, 8)  # of a stage, in units of 64
 KEPT = 8  # values per channel that enter the classifier
 HIDDEN = 32  # features of the hidden fully connected layers, in units of 64
+ALLOWED = {"width": (0.001, 100), "pooling": ("single", "doubled"), "initial": ("own", "xavier")}
 POOLINGS = {"single": (1, 1, 1, 0), "doubled": (2, 2, 2, 1)}  # halvings after each stage
 
 

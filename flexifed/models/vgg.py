@@ -5,6 +5,7 @@ connected layers (4096, 4096, classes) with dropout of 0.5. (Simonyan & Zisserma
 """
 
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +20,11 @@ TITLES = ("VGG-11", "VGG-13", "VGG-16", "VGG-19")
 CONVOLUTIONS = {"V1": (1, 1, 2, 2, 2), "V2": (2, 2, 2, 2, 2), "V3": (2, 2, 3, 3, 3), "V4": (2, 2, 4, 4, 4)}  # per stage
 CHANNELS = (1, 2, 4, 8, 8)  # of a stage, in units of 64
 HIDDEN = 64  # features of the hidden fully connected layers, in units of 64
-DROPOUTS = ("before", "after")
+ALLOWED: dict[str, tuple[Any, ...]] = {
+    "width": (0.001, 100),
+    "dropout": ("before", "after"),
+    "initial": ("own", "xavier"),
+}
 
 
 def build(
@@ -47,8 +52,8 @@ def build(
     """
     check_initial(initial)
     check_image("vgg", shape, multiple=32)
-    if dropout not in DROPOUTS:
-        raise registry.unknown("place of dropout for family 'vgg'", dropout, DROPOUTS)
+    if dropout not in ALLOWED["dropout"]:
+        raise registry.unknown("place of dropout for family 'vgg'", dropout, ALLOWED["dropout"])
     unit = narrow(64, width)
     channels, height, across = shape
     parts: OrderedDict[str, nn.Module] = OrderedDict()

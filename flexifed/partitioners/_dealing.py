@@ -25,14 +25,14 @@ class Assignment:
     """Indices into the test split; no sample has two owners. Empty where no test shards were asked for."""
 
 
-def within(option: str, value: float, least: float, most: float = np.inf) -> None:
+def within(option: str, value: float, least: float, most: float | None = None) -> None:
     """Refuse an option outside of its range, bounds included.
 
     Raises:
         UserError: the option is out of range (or not a number).
     """
-    if not least <= value <= most:
-        bounds = f"at least {least}" if most == np.inf else f"between {least} and {most}"
+    if not (least <= value and (most is None or value <= most)):
+        bounds = f"at least {least}" if most is None else f"between {least} and {most}"
         raise UserError(f"option {option!r} must be {bounds}, got {value}.")
 
 

@@ -10,6 +10,9 @@ from flexifed.samples import Pool
 MOST_DRAWS = 1000
 """Draws before giving up. Without a limit an unlucky request runs for ever (PFLlib issue 130)."""
 
+ALLOWED = {"alpha": (1e-6, 1e6), "min_size": (1, None)}
+"""Least and most of each option."""
+
 
 def partition(
     train: Pool,
@@ -35,8 +38,8 @@ def partition(
     Raises:
         UserError: fewer than ``clients * min_size`` samples, or no draw out of 1000 gave every client `min_size`.
     """
-    within("alpha", alpha, 1e-6, 1e6)
-    within("min_size", min_size, 1)
+    within("alpha", alpha, *ALLOWED["alpha"])
+    within("min_size", min_size, *ALLOWED["min_size"])
     if clients * min_size > len(train.labels):
         raise UserError(
             f"{clients} clients x min_size {min_size} need {clients * min_size:,} training samples, there are "

@@ -6,6 +6,9 @@ from flexifed.errors import UserError
 from flexifed.partitioners._dealing import Assignment, cut, within
 from flexifed.samples import Pool
 
+ALLOWED = {"parts": (0, None)}
+"""Least and most of each option."""
+
 
 def partition(train: Pool, test: Pool | None, clients: int, rng: np.random.Generator, *, parts: int = 0) -> Assignment:
     """Cut a random order of each split into `parts` pieces and give the clients the first ones.
@@ -23,7 +26,7 @@ def partition(train: Pool, test: Pool | None, clients: int, rng: np.random.Gener
     Raises:
         UserError: fewer pieces than clients, or fewer samples than pieces.
     """
-    within("parts", parts, 0)
+    within("parts", parts, *ALLOWED["parts"])
     parts = parts or clients
     if parts < clients:
         raise UserError(f"{clients} clients need {clients} parts, parts is {parts}: raise parts or set it to 0.")

@@ -11,6 +11,9 @@ from flexifed.samples import Pool
 
 LOG = logging.getLogger(__name__)
 
+ALLOWED = {"per_client": (1, None), "parts": (0, None)}
+"""Least and most of each option."""
+
 
 def partition(
     train: Pool,
@@ -37,8 +40,8 @@ def partition(
     Raises:
         UserError: fewer partitions than the clients draw or than there are classes, or fewer samples than partitions.
     """
-    within("per_client", per_client, 1)
-    within("parts", parts, 0)
+    within("per_client", per_client, *ALLOWED["per_client"])
+    within("parts", parts, *ALLOWED["parts"])
     sizes = np.bincount(train.labels, minlength=1)
     drawn = clients * per_client
     parts = parts or max(drawn, int(np.count_nonzero(sizes)))

@@ -6,6 +6,9 @@ from flexifed.errors import UserError
 from flexifed.partitioners._dealing import Assignment, like_training, within
 from flexifed.samples import Pool
 
+ALLOWED = {"sigma": (0, 10), "min_size": (1, None)}
+"""Least and most of each option."""
+
 
 def partition(
     train: Pool,
@@ -32,8 +35,8 @@ def partition(
     Raises:
         UserError: fewer than ``clients * min_size`` samples.
     """
-    within("sigma", sigma, 0, 10)
-    within("min_size", min_size, 1)
+    within("sigma", sigma, *ALLOWED["sigma"])
+    within("min_size", min_size, *ALLOWED["min_size"])
     rest = len(train.labels) - clients * min_size
     if rest < 0:
         raise UserError(

@@ -5,6 +5,9 @@ import numpy as np
 from flexifed.partitioners._dealing import Assignment, by_class, cut, like_training, within
 from flexifed.samples import Pool
 
+ALLOWED = {"per_client": (1, None)}
+"""Least and most of each option."""
+
 
 def partition(
     train: Pool, test: Pool | None, clients: int, rng: np.random.Generator, *, per_client: int = 2
@@ -24,7 +27,7 @@ def partition(
     Raises:
         UserError: fewer samples than shards.
     """
-    within("per_client", per_client, 1)
+    within("per_client", per_client, *ALLOWED["per_client"])
     shards = cut(np.concatenate(by_class(train.labels, rng)), clients * per_client, "training")
     hands = rng.permutation(len(shards)).reshape(clients, per_client)
     training = [np.concatenate([shards[i] for i in hand]) for hand in hands]

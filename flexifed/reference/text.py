@@ -74,7 +74,7 @@ def _label(key: tuple[str, str, str], block: pd.DataFrame) -> str:
 def _beside(key: tuple[str, str, str], block: pd.DataFrame, published: pd.DataFrame) -> Iterator[list[str]]:
     """Our line, and the line of everybody who published numbers of the data set and family."""
     yield _numbers(f"**{_label(key, block)}**", block)
-    same = published[(published["dataset"] == key[0]) & (published["family"] == key[1])]
+    same = published[(published[["dataset", "family", "protocol"]] == list(key)).all(axis=1)]
     for source, lines in same.groupby("source", sort=False):
         means = dict(zip(lines["strategy"], lines["mean"], strict=True))
         yield [f"{PUBLISHED}{source}", *(f"{means[s]:.1f}" if s in means else "–" for s in titles.STRATEGIES)]
@@ -101,13 +101,19 @@ def _provenance(records: list[dict[str, Any]], copies: list[dict[str, str]]) -> 
                 typeset.block_title(*key),
                 str(len(group)),
                 ", ".join(map(str, sorted({record["cell"]["seed"] for record in group}))),
-                "; ".join(sorted({session["device"] for record in group for session in record["sessions"]})),
+                "; ".join(sorted({session["device"] for record in group for session in _sessions(record)})),
                 _span(minutes, ".1f"),
                 _span(sorted(beside), "d") if beside else "not recorded",
                 "; ".join(sorted({_data(record["data"], copies) for record in group})),
             ]
         )
     return typeset.markdown_table(head, lines, words=range(len(head)))
+
+
+def _sessions(record: Mapping[str, Any]) -> list[Any]:
+    """The sessions of a run; older records have none, and the device of their only one."""
+    found: list[Any] = record.get("sessions", [record])
+    return found
 
 
 def _span(values: list[Any], form: str) -> str:

@@ -13,7 +13,7 @@ BLOCK = ["dataset", "family", "protocol"]
 OPENINGS = {
     "holds": "Ordered as in the paper, with the 95 % interval of the difference above zero:",
     "contradicted": "Ordered against the paper, with the interval below zero:",
-    "not resolved": "Not resolved, the interval holds zero:",
+    "not resolved": "Not resolved, the interval holds zero or has no width:",
     "one seed": "Not resolved, one seed cannot be told from chance:",
     "missing": "Missing:",
 }
@@ -53,7 +53,7 @@ def verdicts(comparisons: pd.DataFrame) -> Grid:
     words = [
         "holds: the interval of the difference is above zero",
         "contradicted: below zero",
-        "not resolved: it holds zero",
+        "not resolved: it holds zero, or has no width",
         "one seed: no interval",
         "missing: no pair of runs",
     ]
@@ -86,7 +86,9 @@ def sentences(key: tuple[str, str, str], block: pd.DataFrame, comparisons: pd.Da
 
 def ranked(block: pd.DataFrame) -> pd.DataFrame:
     """The means over versions that are there, highest first."""
-    return block[(block["version"] == MEAN) & (block["n_seeds"] > 0)].sort_values("mean", ascending=False)
+    return block[(block["version"] == MEAN) & (block["n_seeds"] > 0)].sort_values(
+        "mean", ascending=False, kind="stable"
+    )
 
 
 def _comparison(pair: pd.Series) -> str:
@@ -98,5 +100,5 @@ def _gain(pair: pd.Series) -> str:
     """`+2.5 (1.1 to 3.9)`; `+2.5` of one seed; nothing of none."""
     if pair["n_seeds"] == 0:
         return ""
-    interval = f" ({pair['ci95_low']:.1f} to {pair['ci95_high']:.1f})" if pair["n_seeds"] > 1 else ""
-    return f"{pair['difference']:+.1f}{interval}"
+    interval = f" ({pair['ci95_low']:z.1f} to {pair['ci95_high']:z.1f})" if pair["n_seeds"] > 1 else ""
+    return f"{pair['difference']:+z.1f}{interval}"

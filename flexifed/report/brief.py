@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from flexifed.analysis import effects, effects_text
+from flexifed.analysis.statistics import ROUNDING_ERROR
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks, by_family, number, seeds_text
 from flexifed.report.answer import of_block, ranked
@@ -52,7 +53,7 @@ def what(sources: Sources) -> str:
     there = (
         f"all {len(cells)} runs are there" if not absent else f"{len(cells) - absent} of {len(cells)} runs are there"
     )
-    devices = "; ".join(sorted(set(runs["device"])))
+    devices = "; ".join(sorted({device for joined in runs["device"] for device in joined.split("; ")}))
     took = f", {runs['seconds'].sum() / 3600:.1f} hours of training on {devices}" if len(runs) else ""
     return f"{', '.join(grid[:-1])} and {grid[-1]}: {there}{took}."
 
@@ -75,8 +76,9 @@ def _claims(sources: Sources) -> Iterator[Words]:
     if len(averaged):
         claim = "averaging the classifier across versions costs accuracy (Table 3)"
         yield Words(f"The paper's claim that {claim}: of {_several(len(averaged), 'comparison')}, {counted(averaged)}.")
-    if sources.has_sweep:
-        gains, over = sources.table("sweep_gains"), sources.table("sweep")["over"].iloc[0]
+    gains = sources.table("sweep_gains") if sources.has_sweep else pd.DataFrame()
+    if len(gains):
+        over = sources.table("sweep")["over"].iloc[0]
         yield Words(
             f"The claim that accuracy rises with the {over}: of {_several(len(gains), 'comparison')}, {counted(gains)}."
         )
@@ -94,10 +96,10 @@ def line(key: tuple[str, str, str], block: pd.DataFrame, comparisons: pd.DataFra
     if lines.empty:
         return f"{block_title(*key)}: missing, no cell is there."
     best = lines.iloc[0]
-    is_highest = "is highest" if len(lines) > 1 else "is alone"
-    text = (
-        f"{block_title(*key)}: {title(best['strategy'])} {is_highest}, {number(best)} % ({seeds_text(lines.iloc[:1])})."
-    )
+    highest = lines[lines["mean"] > best["mean"] - ROUNDING_ERROR]
+    names = " and ".join(map(title, highest["strategy"]))
+    is_highest = "is alone" if len(lines) == 1 else "is highest" if len(highest) == 1 else "are highest"
+    text = f"{block_title(*key)}: {names} {is_highest}, {number(best)} % ({seeds_text(highest)})."
     return text if pairs.empty else f"{text} Of the paper's {_several(len(pairs), 'ordering')}, {counted(pairs)}."
 
 

@@ -12,7 +12,7 @@ AVERAGED = {"all": "across versions", "none": "never", "same_architecture": "wit
 OUTCOMES = {
     "holds": "as in the paper: sharing across versions costs accuracy",
     "contradicted": "against the paper: sharing across versions gains accuracy",
-    "not resolved": "not resolved: the interval holds zero",
+    "not resolved": "not resolved: the interval holds zero or has no width",
     "one seed": "not resolved: one seed cannot be told from chance",
     "missing": "missing",
 }
@@ -42,7 +42,7 @@ def differences(table: pd.DataFrame) -> Iterator[Grid]:
                 f"{AVERAGED[line['classifier']]} (protocol {line['protocol']} less {line['across']})",
                 str(line["n_seeds"]),
                 points(line["difference"], signed=True) if line["n_seeds"] else "missing",
-                f"{line['ci95_low']:+.1f} to {line['ci95_high']:+.1f}" if line["n_seeds"] > 1 else "–",
+                f"{line['ci95_low']:+z.1f} to {line['ci95_high']:+z.1f}" if line["n_seeds"] > 1 else "–",
                 points(line["paper"], signed=True),
                 OUTCOMES[line["verdict"]],
             ]

@@ -41,10 +41,12 @@ def grid(key: tuple[str, str, str], block: pd.DataFrame) -> Grid:
         for _, line in block.iterrows()
     ]
     devices = [device for device in dict.fromkeys(block["device"]) if device != "missing"]
-    target = f"Target: {points(block['target'].mean())} % (mean over seeds)" if block["target"].notna().any() else ""
+    goal = block.loc[block["strategy"] == speed.YARDSTICK, "target"].mean()
+    absent = "is missing" if speed.YARDSTICK in set(block["strategy"]) else "is not in this study"
+    target = f"Target: {points(goal)} % (mean over seeds)" if pd.notna(goal) else ""
     told = [
         f"Device: {'; '.join(devices)}" if devices else "",
-        target or f"No target: {title(speed.YARDSTICK)} is missing",
+        target or f"No target: {title(speed.YARDSTICK)} {absent}",
     ]
     return Grid(block_title(*key), columns, rows, [*filter(None, told), *notes(block)])
 

@@ -88,8 +88,8 @@ def sentences(table: pd.DataFrame, claim: str) -> list[str]:
             found += [f"{opening} {'; '.join(told)}."] if told else []
     apart = lines[lines["beside_paper"] == "not comparable"]
     if len(apart):
-        which = "None of it" if len(apart) == len(lines) else f"{len(apart)} of {len(lines)} blocks"
-        found.append(f"{which} may be set beside the paper's range; the notes below the table say why.")
+        which = "None of it may" if len(apart) == len(lines) else f"{len(apart)} of {len(lines)} blocks may not"
+        found.append(f"{which} be set beside the paper's range.")
     return found
 
 
@@ -104,7 +104,7 @@ def value(line: pd.Series) -> str:
         return f"not reached in {line['not_reached']} seed{'s' if line['not_reached'] > 1 else ''}"
     if line["n_seeds"] == 0:
         return "missing"
-    number, interval = (".1f", "+.1f") if line["claim"] == "gain" else (".2f", ".2f")
+    number, interval = ("z.1f", "+z.1f") if line["claim"] == "gain" else (".2f", ".2f")
     text = f"{line['value']:{interval}}{'' if line['claim'] == 'gain' else ' ×'}"
     return f"{text} ({line['ci95_low']:{number}} to {line['ci95_high']:{number}})" if line["n_seeds"] > 1 else text
 

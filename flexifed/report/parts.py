@@ -206,4 +206,4 @@ def points(value: float, signed: bool = False) -> str:
     """Percent or percentage points with one decimal; a dash where there is no number."""
     if pd.isna(value):
         return "–"
-    return f"{value:+.1f}" if signed else f"{value:.1f}"
+    return f"{value:+z.1f}" if signed else f"{value:z.1f}"

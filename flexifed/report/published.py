@@ -42,7 +42,7 @@ def by_cell(errors: pd.DataFrame) -> Iterator[Grid]:
 
 def grids(first: pd.DataFrame, published: pd.DataFrame) -> Iterator[Grid]:
     """The blocks of Table 1 that may be set beside the paper's."""
-    line_columns = ["dataset", "family", "strategy", "source"]
+    line_columns = ["dataset", "family", "protocol", "strategy", "source"]
     means = dict(zip(published[line_columns].itertuples(index=False, name=None), published["mean"], strict=True))
     sources = list(published["source"].unique())
     for (dataset, family, protocol), block in blocks(first[first["version"] == MEAN]):
@@ -50,7 +50,10 @@ def grids(first: pd.DataFrame, published: pd.DataFrame) -> Iterator[Grid]:
             continue
         rows = [
             [title(line["strategy"]), "not comparable" if line["n_seeds"] and pd.isna(line["paper"]) else number(line)]
-            + [points(means.get((dataset, family, line["strategy"], source), float("nan"))) for source in sources]
+            + [
+                points(means.get((dataset, family, protocol, line["strategy"], source), float("nan")))
+                for source in sources
+            ]
             for _, line in block.iterrows()
         ]
         yield Grid(block_title(dataset, family, protocol), ["strategy", "this study", *sources], rows, notes(block))

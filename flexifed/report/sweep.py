@@ -14,7 +14,7 @@ from flexifed.report.parts import Grid, Part, Points, Remark, Section, Sources
 OPENINGS = {
     "holds": "More is better, with the 95 % interval of the difference above zero",
     "contradicted": "Fewer is better, with the interval below zero",
-    "not resolved": "Not resolved, the interval holds zero",
+    "not resolved": "Not resolved, the interval holds zero or has no width",
     "one seed": "Not resolved, one seed cannot be told from chance",
     "missing": "Missing",
 }
@@ -57,8 +57,8 @@ def _gain(line: pd.Series) -> str:
     text = f"{title(line['strategy'])}, {line['lowest']:g} to {line['highest']:g}{of}"
     if line["n_seeds"] == 0:
         return text
-    interval = f" ({line['ci95_low']:.1f} to {line['ci95_high']:.1f})" if line["n_seeds"] > 1 else ""
-    return f"{text}: {line['difference']:+.1f}{interval}"
+    interval = f" ({line['ci95_low']:z.1f} to {line['ci95_high']:z.1f})" if line["n_seeds"] > 1 else ""
+    return f"{text}: {line['difference']:+z.1f}{interval}"
 
 
 def grids(levels: pd.DataFrame, first: pd.DataFrame) -> Iterator[Grid]:

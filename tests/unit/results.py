@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from flexifed.analysis import costs, deviation, headline, tables
 from flexifed.analysis.collect import collect
@@ -19,6 +23,8 @@ Accuracy = Mapping[str, float | tuple[float, ...]]
 
 PROTOCOL = Protocol(clients=2, versions=("V1", "V2"), rounds=2, partition=Partition(options={"parts": 2}))
 """Two clients, one of each version; two rounds, of which the last is the final number."""
+FOUR = replace(PROTOCOL, clients=4, versions=Protocol().versions)
+"""The same with a client of each of the paper's versions."""
 
 
 def write_cell(
@@ -97,3 +103,14 @@ def write_tables(folder: Path, expected: Sequence[Cell], protocols: Mapping[str,
     costs.write(cells, runs, table1, out, expected=expected, protocols=protocols)
     presets = {name: name for name in protocols}
     deviation.write(table1, runs, out, expected=expected, protocols=protocols, presets=presets)
+
+
+def cut_off(figure: Figure) -> list[str]:
+    """What of a figure's legend, captions and titles does not fit on it."""
+    figure.set_dpi(150)
+    FigureCanvasAgg(figure).draw()
+    width, height = figure.canvas.get_width_height()
+    beside = [*figure.get_children(), *(child for panel in figure.axes for child in panel.get_children())]
+    beside += [part for legend in figure.legends for part in (*legend.get_texts(), *legend.legend_handles) if part]
+    boxes = {str(part): part.get_window_extent() for part in beside if isinstance(part, Text | Line2D)}
+    return [name for name, b in boxes.items() if b.x0 < 0 or b.y0 < 0 or b.x1 > width or b.y1 > height]

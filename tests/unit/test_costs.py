@@ -19,7 +19,7 @@ from flexifed.layers import chain
 from flexifed.report import Sources
 from flexifed.report import costs as section
 from flexifed.rng import torch_stream
-from tests.unit.results import PROTOCOL, write_study
+from tests.unit.results import PROTOCOL, cut_off, write_study
 
 LONGER = replace(PROTOCOL, rounds=4)
 STRATEGIES = ("standalone", "clustered_fl", "basic_common", "max_common")
@@ -142,6 +142,13 @@ def test_the_figure_has_accuracy_against_bytes_and_standalone_across(tmp_path: P
     assert not panel.texts
 
 
+def test_legend_and_title_of_one_panel_are_not_cut_off(tmp_path: Path) -> None:
+    long = "of_" * 20 + "the paper"
+    table = study(tmp_path, seeds=1).assign(protocol=long)
+    figure = costs_figure.draw(speed.curves(tmp_path / "cells.parquet").assign(protocol=long), table)
+    assert cut_off(figure) == []
+
+
 def test_a_missing_strategy_is_named_and_not_drawn(tmp_path: Path) -> None:
     (panel,) = draw(tmp_path, study(tmp_path, absent="basic_common", seeds=1)).axes
     assert [text.get_text() for text in panel.texts] == ["missing: Basic-Common"]
@@ -174,6 +181,22 @@ def test_the_reports_grid_says_what_was_not_reached_and_what_is_missing(tmp_path
     assert grid.rows[1] == ["Clustered-FL", "60.0", "2", "1 to 3", "4", "24", "4", "24", "36"]
     assert grid.rows[2] == ["Basic-Common", "missing", *["–"] * 7]
     assert list(grid.notes[:2]) == ["Device: a device", "Target: 57.0 % (mean over seeds)"]
+
+
+def test_the_target_is_that_of_the_yardstick(tmp_path: Path) -> None:
+    """Strategies with other seeds have other targets."""
+    table = study(tmp_path)
+    table.loc[table["strategy"] == "max_common", "target"] = 0.0
+    assert "Target: 57.0 % (mean over seeds)" in section.grid(("cifar10", "vgg", "official"), table).notes
+    (panel,) = draw(tmp_path, table).axes
+    assert [drawn.get_ydata()[0] for drawn in panel.lines if drawn.get_linestyle() == ":"] == [pytest.approx(57.0)]
+
+
+@pytest.mark.parametrize(("there", "words"), [(True, "is missing"), (False, "is not in this study")])
+def test_why_there_is_no_target(tmp_path: Path, there: bool, words: str) -> None:
+    table = study(tmp_path, absent="clustered_fl")
+    table = table if there else table[table["strategy"] != "clustered_fl"]
+    assert f"No target: Clustered-FL {words}" in section.grid(("cifar10", "vgg", "official"), table).notes
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ def test_a_line_without_a_run_has_no_number(tmp_path: Path) -> None:
         ({"verified": False}, PROTOCOL, "data: local copy, not verified"),
         ({}, replace(PROTOCOL, partition=Partition(partitioner="dirichlet")), "partition dirichlet"),
         ({}, replace(PROTOCOL, classifier="all"), "classifier averaged across versions"),
+        ({}, replace(PROTOCOL, common_layers=4), "at most 4 layers in common"),
     ],
 )
 def test_what_stands_against_every_source(
@@ -283,7 +284,7 @@ def test_numbers_in_a_grid(tmp_path: Path) -> None:
         ["paper", "Basic-Common", "missing", "missing", "missing"],
         ["paper", "Max-Common", "+0.5 ± 0.2 *", "+4.8 ± 19.9", "+2.6 ± 10.1"],
     ]
-    assert "missing" in notes
+    assert "Basic-Common: missing" in notes
 
 
 # The figure

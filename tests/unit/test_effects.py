@@ -18,7 +18,7 @@ from flexifed.cell import Cell
 from flexifed.figures import effects as effects_figure
 from flexifed.figures import style
 from flexifed.protocol import FinalNumber
-from tests.unit.results import PROTOCOL, write_study
+from tests.unit.results import PROTOCOL, cut_off, write_study
 
 PROTOCOLS = dict.fromkeys(("base", "few", "shared", "few_shared"), PROTOCOL)
 FEW = Effect("data", "few images", "few", "base", PROTOCOL.final)
@@ -150,8 +150,42 @@ def test_claims_say_what_is_resolved_by_size_and_list_the_rest(tmp_path: Path) -
         "Pair, few, never shared: lowers Max-Common by 4.5 (1.2 to 7.8).",
         "Data, few images: lowers Max-Common by 4.0 (2.8 to 5.2).",
         "The parts add up as far as the intervals tell: few, never shared (Max-Common).",
-        "Not told from zero for any strategy: never shared (Max-Common).",
+        "Not told from zero: never shared (Max-Common).",
     ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ({"a": "--", "b": "---"}, "Not told from zero: a; b."),  # all that each level has
+        ({"a": "--0"}, "Not told from zero: a (Standalone, Clustered-FL)."),
+        ({"a": "--", "b": "-"}, "Not told from zero: a; b (Standalone)."),
+    ],
+)
+def test_strategies_are_named_where_they_are_not_all_of_the_level(lines: dict[str, str], told: str) -> None:
+    """A sign for each of a level's strategies: `-` is not resolved, `0` the same number in every seed."""
+    rows = [
+        {"quantity": "effect", "factor": "f", "level": level, "strategy": strategy, "n_seeds": 3}
+        | {"difference": 0.0, "outcome": "not resolved" if sign == "-" else "none"}
+        for level, signs in lines.items()
+        for strategy, sign in zip(STRATEGIES, signs, strict=False)
+    ]
+    assert told in effects_text.claims(pd.DataFrame(rows))
+
+
+def test_caveats_name_the_base_that_they_are_about() -> None:
+    where = {"dataset": "cifar10", "family": "vgg"}
+    block = pd.DataFrame([{**where, "base": base} for base in ("base", "few", "base")])
+    notes = {"base": "width 1/8; 2 rounds", "few": "width 1/8", "other": "a note"}
+    line = {**where, "strategy": "max_common", "n_seeds": 1}
+    table1 = pd.DataFrame([{**line, "protocol": name, "note": note} for name, note in notes.items()])
+    assert effects_text.caveats(block, table1) == ["width 1/8", "Base base: 2 rounds"]
+
+
+def test_an_interaction_that_rounds_to_zero_has_no_minus() -> None:
+    line = {"quantity": "interaction", "factor": "pair", "level": "both", "strategy": "max_common", "n_seeds": 3}
+    line |= {"difference": -0.03, "ci95_low": -0.04, "ci95_high": -0.01, "outcome": "lowers"}
+    assert "by +0.0 (+0.0 to +0.0) for Max-Common" in " ".join(effects_text.claims(pd.DataFrame([line])))
 
 
 def test_text_of_the_effects(tmp_path: Path) -> None:
@@ -217,6 +251,15 @@ def test_levels_that_were_not_run_say_so(tmp_path: Path) -> None:
     assert [text.get_text() for text in figure.axes[0].texts] == ["not run"]
     nothing = effects_figure.draw(study(tmp_path / "nothing", {}, [FEW]))
     assert "no run of this study" in nothing.get_supxlabel()
+
+
+def test_effects_without_a_level_are_drawn_as_none(tmp_path: Path) -> None:
+    study(tmp_path, {"base": BASE}, [FEW]).iloc[:0].to_csv(tmp_path / "effects.csv", index=False)
+    effects_figure.write(tmp_path / "effects.csv", tmp_path / "effects")
+    figure = effects_figure.draw(effects.read(tmp_path / "effects.csv"))
+    assert figure.axes == []
+    assert [text.get_text() for text in figure.texts] == ["no cells of this study differ in one of its effects alone"]
+    assert cut_off(figure) == []
 
 
 def test_every_strategy_of_the_paper_has_a_shape_of_its_own() -> None:

@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -16,9 +16,9 @@ from flexifed.analysis import tables
 from flexifed.analysis.collect import read_curves
 from flexifed.analysis.titles import STRATEGIES, title
 from flexifed.cell import Cell
-from flexifed.figures import class_mix, convergence, final_numbers, sharing, style
+from flexifed.figures import class_mix, convergence, final_numbers, overview, sharing, style
 from flexifed.partition import ClientSamples
-from tests.unit.results import PROTOCOL, write_study
+from tests.unit.results import PROTOCOL, cut_off, write_study
 
 VERSIONS = ("V1", "V1", "V2", "V2")
 
@@ -72,6 +72,34 @@ def test_the_band_is_what_the_figure_says(tmp_path: Path, seeds: int, bands: int
     if seeds == 2:
         heights = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
         assert (heights.min(), heights.max()) == pytest.approx((50.0, 61.0))
+
+
+def test_a_strategy_has_the_band_of_its_own_seeds(tmp_path: Path) -> None:
+    curves, table = study(tmp_path, ("standalone", "max_common"), seeds=3)
+    figure = convergence.draw(curves[(curves["strategy"] == "standalone") | (curves["seed"] == 0)], table)
+    assert sum(isinstance(drawn, PolyCollection) for drawn in figure.axes[0].collections) == 1
+    assert "1 to 3 seeds" in figure.get_supxlabel()
+
+
+def test_one_evaluated_round_has_a_bar_for_a_band(tmp_path: Path) -> None:
+    curves, table = study(tmp_path, ("standalone",), seeds=3)
+    panel = convergence.draw(curves[curves["round"] == 2], table).axes[0]
+    (bar,) = [drawn for drawn in panel.collections if isinstance(drawn, LineCollection)]
+    half = 4.3027 / 3**0.5  # seeds 60, 61 and 62
+    assert bar.get_segments()[0].tolist() == [
+        [2, pytest.approx(61 - half, abs=1e-3)],
+        [2, pytest.approx(61 + half, abs=1e-3)],
+    ]
+    assert all(tick == round(tick) for tick in panel.get_xticks())
+
+
+@pytest.mark.parametrize("kind", ["overview", "final_numbers"])
+def test_nothing_beside_one_panel_is_cut_off(tmp_path: Path, kind: str) -> None:
+    """With a protocol whose name is longer than the panel is wide, and the paper's numbers in the legend."""
+    curves, table = (t.assign(protocol="of_" * 20 + "the paper") for t in study(tmp_path, STRATEGIES, seeds=3))
+    figure = overview.draw(curves, table) if kind == "overview" else final_numbers.draw(table)
+    assert cut_off(figure) == []
+    assert "\n" in figure.axes[0].get_title(loc="left")
 
 
 def test_final_numbers_shows_missing_lines_as_missing(tmp_path: Path) -> None:
@@ -132,6 +160,18 @@ def test_a_strategy_of_ones_own_gets_a_colour_of_its_own() -> None:
     palette = style.colours(["mine", "max_common", "another"])
     assert palette["max_common"] == style.STRATEGY_COLOURS["max_common"]
     assert len(set(palette.values()) | set(style.STRATEGY_COLOURS.values())) == 7
+    many = style.colours([f"number {i}" for i in range(8)])
+    assert len(set(many.values()) | set(style.STRATEGY_COLOURS.values())) == 13
+
+
+def test_a_protocol_may_be_called_none(tmp_path: Path) -> None:
+    one = Cell("cifar10", "vgg", "standalone", "None", 0)
+    cells, runs = write_study(tmp_path, {one: {"V1": 60.0, "V2": 62.0}})
+    tables.write(cells, runs, tmp_path, expected=[one], protocols={"None": PROTOCOL})
+    table = tmp_path / "table1.csv"
+    final_numbers.write(table, tmp_path / "final_numbers")
+    convergence.write(cells, table, tmp_path / "convergence", dataset="cifar10", family="vgg", protocol="None")
+    assert {path.stem for path in tmp_path.glob("*.svg")} == {"final_numbers", "convergence"}
 
 
 def test_files_to_files(tmp_path: Path, vgg_plans: list[plan.Plan]) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from flexifed import generated
+from flexifed.cell import Cell
 from tests.scale import __main__ as scale
+from tests.unit import results
 
 PATHS = (
     generated.CONFIG / "config.schema.json",
@@ -16,6 +18,16 @@ PATHS = (
     *(generated.REFERENCE / name / "queue.jsonl" for name in generated.QUEUES),
     generated.REFERENCE / "disagreement-few/effects.json",
 )
+
+
+def test_a_reference_table_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [Cell("cifar10", "vgg", s, "official", seed) for s in ("standalone", "max_common") for seed in (0, 1)]
+    there = {cell: {"V1": 60.0 + cell.seed, "V2": 60.0} for cell in expected if cell.strategy == "standalone"}
+    results.write_study(tmp_path, there)
+    results.write_tables(tmp_path, expected, {"official": results.PROTOCOL}, tmp_path / "study/tables")
+    monkeypatch.setattr(generated, "REFERENCE", tmp_path)
+    *_, line = generated.reference_table("study").splitlines()
+    assert line == "| CIFAR-10, VGG | 60.2 ± 3.2 |  |  |  | missing |"
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(generated.ROOT)))

@@ -160,8 +160,14 @@ def test_words_say_what_the_seeds_allow(tmp_path: Path) -> None:
     slower = claims(tmp_path / "slower", [80.0, 82.0, 50.0], CLUSTERED, width=0.125)
     assert section.sentences(slower, "speed") == [
         "No ratio, because a curve of at least one seed stays below the target: CIFAR-10, VGG, protocol official.",
-        "None of it may be set beside the paper's range; the notes below the table say why.",
+        "None of it may be set beside the paper's range.",
     ]
+
+
+def test_words_count_the_blocks_that_may_not_stand_beside_the_paper(tmp_path: Path) -> None:
+    both = [claims(tmp_path / name, FASTER, CLUSTERED, dataset=name) for name in ("cifar10", "digits")]
+    *_, last = section.sentences(pd.concat(both, ignore_index=True), "gain")
+    assert last == "1 of 2 blocks may not be set beside the paper's range."
 
 
 def test_the_grids_have_a_row_per_version(tmp_path: Path) -> None:

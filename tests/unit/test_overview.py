@@ -7,14 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from flexifed import layout
 from flexifed.analysis import tables
 from flexifed.analysis.collect import read_curves
+from flexifed.analysis.titles import STRATEGIES
 from flexifed.cell import Cell
-from flexifed.figures import overview
-from tests.unit.results import PROTOCOL, write_study
+from flexifed.figures import overview, style
+from tests.unit.results import PROTOCOL, cut_off, write_study
 
 
 def cell(dataset: str, strategy: str, seed: int) -> Cell:
@@ -69,6 +71,23 @@ def test_blocks_of_different_seeds_say_so(tmp_path: Path) -> None:
     assert "1 to 3 seeds" in figure.get_supxlabel() and "none of one" in figure.get_supxlabel()
     bands = [sum(isinstance(d, PolyCollection) for d in panel.collections) for panel in figure.axes]
     assert bands == [0, 1]
+
+
+def test_strategies_of_different_seeds_have_bands_of_their_own(tmp_path: Path) -> None:
+    """Max-Common with one seed of three does not take the band from Standalone."""
+    there = [*(cell("cifar10", "standalone", seed) for seed in range(3)), cell("cifar10", "max_common", 0)]
+    figure = study(tmp_path, [*there, cell("cifar10", "max_common", 1)], there)
+    assert "1 to 3 seeds" in " ".join(figure.get_supxlabel().split())
+    (band,) = [drawn for drawn in figure.axes[0].collections if isinstance(drawn, PolyCollection)]
+    assert to_hex(band.get_facecolor()[0]) == style.STRATEGY_COLOURS["standalone"].lower()
+
+
+def test_legend_and_captions_of_one_panel_are_not_cut_off(tmp_path: Path) -> None:
+    strategies = [*STRATEGIES, "another_strategy_of_mine"]
+    there = [cell("cifar10", s, seed) for s in strategies for seed in range(3 if s == "standalone" else 1)]
+    figure = study(tmp_path, [*there, cell("cifar10", "yet_another_strategy", 0)], there)
+    assert len(figure.legends[0].get_texts()) == len(STRATEGIES) + 2
+    assert cut_off(figure) == []
 
 
 def test_a_study_without_a_run_is_drawn_as_missing(tmp_path: Path) -> None:

@@ -23,10 +23,12 @@ from flexifed.figures import final_numbers, overview
 from flexifed.report import Sources, brief, classifier, moments, pictures, provenance, table1
 from flexifed.report import answer as answers
 from flexifed.report import effects as effects_section
+from flexifed.report import headline as headline_section
 from flexifed.report import published as published_section
-from flexifed.report.parts import Grid, Points, Words, anchor
+from flexifed.report import sweep as sweep_section
+from flexifed.report.parts import Grid, Points, Words, anchor, points
 from tests.unit import results
-from tests.unit.results import PROTOCOL, write_study
+from tests.unit.results import FOUR, PROTOCOL, write_study
 
 HOSTILE = '<script>alert("x")</script> & co'
 
@@ -161,6 +163,63 @@ def answer(folder: Path, accuracy: dict[Cell, dict[str, float]]) -> str:
     return " ".join(answers.sentences(key, block, tables.read(folder / "tables" / "comparisons.csv")))
 
 
+def test_an_interval_without_width_is_not_said_to_hold_zero(tmp_path: Path) -> None:
+    means = {"standalone": 60.0, "basic_common": 61.0}
+    text = answer(tmp_path, {cell(s, i): {"V1": v + i, "V2": v} for s, v in means.items() for i in (0, 1)})
+    assert "the interval holds zero or has no width: Basic-Common over Standalone +1.0 (1.0 to 1.0)." in text
+    for words in (classifier.OUTCOMES, sweep_section.OPENINGS):
+        assert "holds zero or has no width" in words["not resolved"]
+
+
+def test_strategies_that_tie_are_all_highest(tmp_path: Path) -> None:
+    means = {"standalone": 61.0, "clustered_fl": 60.0, "max_common": 61.0}
+    write_tables(tmp_path, study := {cell(s, 0): {"V1": v, "V2": v} for s, v in means.items()}, list(study))
+    ((key, block),) = blocks(tables.read(tmp_path / "tables/table1.csv"))
+    line = brief.line(key, block, tables.read(tmp_path / "tables/comparisons.csv"))
+    assert "Standalone and Max-Common are highest, 61.0 % (1 seed)." in line
+    tied = pd.DataFrame({"version": "mean", "n_seeds": 1, "mean": [50.0, 60.0] * 40})
+    assert list(answers.ranked(tied).index) == [*range(1, 80, 2), *range(0, 80, 2)]
+
+
+def test_a_device_of_several_runs_is_named_once(tmp_path: Path) -> None:
+    study = {cell("standalone", seed): {"V1": 60.0, "V2": 62.0} for seed in (0, 1)}
+    write_tables(tmp_path, study, list(study))
+    path = tmp_path / "runs.parquet"
+    read_runs(path).assign(device=["a device; another", "a device"]).to_parquet(path)
+    text = brief.what(Sources("study", tmp_path / "tables", path, [], list(study)))
+    assert text.endswith("hours of training on a device; another.")
+
+
+def test_what_rounds_to_zero_has_no_minus() -> None:
+    gain = {"difference": -0.04, "ci95_low": -0.04, "ci95_high": -0.01, "n_seeds": 3, "verdict": "contradicted"}
+    block = dict.fromkeys(("dataset", "family", "protocol", "across"), "x") | {"classifier": "none", "paper": -0.04}
+    ends = {"strategy": "mine", "lowest": 1, "highest": 2, "of": "mean"}
+    headline = {"claim": "gain", "not_reached": 0, "value": -0.04}
+    told = [
+        points(-0.04),
+        points(-0.04, signed=True),
+        answers.verdicts(pd.DataFrame([block | gain | {"higher": "max_common", "lower": "clustered_fl"}])).rows,
+        sweep_section.claims(pd.DataFrame([gain | ends])),
+        headline_section.value(pd.Series(gain | headline)),
+        [grid.rows for grid in classifier.differences(pd.DataFrame([block | gain]))],
+    ]
+    for text in map(str, told):
+        assert "0.0" in text and "-0.0" not in text
+
+
+def test_published_means_stand_beside_lines_over_the_same_versions(tmp_path: Path) -> None:
+    protocols = {"two": PROTOCOL, "one": replace(PROTOCOL, versions=("V1",), clients=1)}
+    study = {
+        replace(cell("max_common", 0), protocol=name): dict.fromkeys(protocol.versions, 80.0)
+        for name, protocol in protocols.items()
+    }
+    write_study(tmp_path, study)
+    results.write_tables(tmp_path, [*study], protocols, tmp_path)
+    grids = published_section.grids(tables.read(tmp_path / "table1.csv"), tables.read(tmp_path / "published.csv"))
+    beside = [dict(zip(grid.columns, grid.rows[0], strict=True))["paper"] for grid in grids]
+    assert beside == ["82.9", "80.6"]  # (80.6 + 85.2) / 2, and VGG-11 alone
+
+
 def test_the_answer_orders_the_strategies_and_says_what_is_resolved(tmp_path: Path) -> None:
     means = {
         "standalone": (60.0, 60.4),
@@ -263,12 +322,12 @@ def test_the_classifier_section_says_what_sharing_across_versions_costs(tmp_path
     """Three seeds in which not sharing gains 1.9, 2.0 and 2.1."""
     values = {"official": (72.0, 81.9, 62.1), "across": (70.0, 80.0, 60.0)}
     study = {
-        replace(cell("max_common", seed), protocol=name): {"V1": value, "V2": value}
+        replace(cell("max_common", seed), protocol=name): dict.fromkeys(FOUR.versions, value)
         for name, of_seeds in values.items()
         for seed, value in enumerate(of_seeds)
     }
     cells, runs = write_study(tmp_path, study)
-    protocols = {"official": PROTOCOL, "across": replace(PROTOCOL, classifier="all")}
+    protocols = {"official": FOUR, "across": replace(FOUR, classifier="all")}
     tables.write(cells, runs, tmp_path, expected=list(study), protocols=protocols)
     section = classifier.section(Sources("study", tmp_path, runs, [], list(study)))
     grid = section.parts[0]

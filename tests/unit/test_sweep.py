@@ -15,7 +15,7 @@ from flexifed.analysis import sweep, tables
 from flexifed.cell import Cell
 from flexifed.figures import sweep as sweep_figure
 from flexifed.report import sweep as section
-from tests.unit.results import PROTOCOL, Accuracy, write_study, write_tables
+from tests.unit.results import PROTOCOL, Accuracy, cut_off, write_study, write_tables
 
 PROTOCOLS = {"many": PROTOCOL, "one": replace(PROTOCOL, versions=("V1",)), "few": PROTOCOL}
 CLIENTS = {"many": 40, "few": 24}
@@ -150,6 +150,17 @@ def test_the_figure_has_a_line_per_strategy_over_the_values_it_has(tmp_path: Pat
     assert len(bars) == 3
 
 
+def test_one_strategy_stands_at_its_values(tmp_path: Path) -> None:
+    levels, _ = study(tmp_path, clients(), CLIENTS)
+    (line,) = sweep_figure.draw(levels).axes[0].lines
+    assert list(np.asarray(line.get_xdata())) == [24, 40]
+
+
+def test_the_remarks_fit_below_one_panel(tmp_path: Path) -> None:
+    levels, _ = study(tmp_path, one_and_two_versions(), VERSIONS)
+    assert cut_off(sweep_figure.draw(levels)) == []
+
+
 def test_what_was_not_run_is_named_in_the_figure(tmp_path: Path) -> None:
     accuracy = clients(many=[math.nan] * 3) | clients("basic_common")
     expected = [*clients(), *clients("basic_common")]
@@ -183,6 +194,16 @@ def test_the_report_has_claims_a_figure_and_a_grid(tmp_path: Path) -> None:
     ):
         assert text in page
     assert page.count("<img") == 1
+
+
+def test_a_study_without_a_strategy_at_two_values_gains_nothing(tmp_path: Path) -> None:
+    both = clients() | clients("basic_common")
+    there = {c: a for c, a in both.items() if (c.protocol == "many") == (c.strategy == "max_common")}
+    _, gains = study(tmp_path, there, CLIENTS)
+    assert gains.empty
+    sources = report.Sources("s", tmp_path, tmp_path / "runs.parquet", [], list(there), has_sweep=True)
+    report.render(sources, tmp_path / "report.html")
+    assert "The claim that accuracy rises" not in (tmp_path / "report.html").read_text()
 
 
 def test_notes_on_some_values_name_them(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from flexifed.analysis.collect import read_runs
 from flexifed.cell import Cell
 from flexifed.errors import UserError
 from flexifed.protocol import FinalNumber, Partition, Protocol
-from tests.unit.results import PROTOCOL, write_study
+from tests.unit.results import FOUR, PROTOCOL, write_study, write_tables
 
 
 def cell(strategy: str, seed: int = 1, dataset: str = "cifar10") -> Cell:
@@ -153,6 +153,7 @@ def test_a_study_without_a_single_cell_is_all_missing(tmp_path: Path) -> None:
         ({}, replace(PROTOCOL, partition=Partition(partitioner="dirichlet")), "partition dirichlet"),
         ({}, replace(PROTOCOL, final=FinalNumber(phase="local")), "measured before aggregation"),
         ({}, replace(PROTOCOL, classifier="all"), "classifier averaged across versions"),
+        ({}, replace(PROTOCOL, common_layers=4), "at most 4 layers in common"),
     ],
 )
 def test_what_differs_from_the_paper_is_never_set_beside_it(
@@ -256,10 +257,14 @@ def test_the_papers_orderings_are_those_of_every_block_of_its_table() -> None:
         assert (means[higher] > means[lower]).all(), (higher, lower)
 
 
+def around(mean: float) -> dict[str, float]:
+    """Accuracies of the paper's four versions."""
+    return dict(zip(FOUR.versions, (mean - 1, mean + 1, mean - 2, mean + 2), strict=True))
+
+
 def test_table3_has_a_line_for_each_protocol(tmp_path: Path) -> None:
-    shared = replace(PROTOCOL, classifier="all")
-    protocols = {"official": PROTOCOL, "shared": shared}
-    study = {Cell("cifar10", "vgg", "max_common", name, 1): {"V1": 80.0, "V2": 84.0} for name in protocols}
+    protocols = {"official": FOUR, "shared": replace(FOUR, classifier="all")}
+    study = {Cell("cifar10", "vgg", "max_common", name, 1): around(82.0) for name in protocols}
     cells, runs = write_study(tmp_path, study)
     table = table3.lines(finals.final_numbers(cells, protocols), read_runs(runs), list(study), protocols)
     found = table[["protocol", "classifier", "mean", "paper"]].to_numpy().tolist()
@@ -269,18 +274,27 @@ def test_table3_has_a_line_for_each_protocol(tmp_path: Path) -> None:
     ]
 
 
+def test_a_mean_over_some_versions_is_not_set_beside_table3(tmp_path: Path) -> None:
+    study = {Cell("cifar10", "vgg", "max_common", "official", 1): {"V1": 80.0, "V2": 84.0}}
+    cells, runs = write_study(tmp_path, study)
+    protocols = {"official": PROTOCOL}
+    (row,) = table3.lines(finals.final_numbers(cells, protocols), read_runs(runs), list(study), protocols).itertuples()
+    assert (row.mean, row.note) == (pytest.approx(82.0), "mean over V1 V2 (Table 3: over all four)")
+    assert math.isnan(row.paper)
+
+
 def test_table3_differences_are_paired_by_seed_between_protocols_that_differ_in_the_classifier_alone(
     tmp_path: Path,
 ) -> None:
     """Seeds differ by 10 points, the difference by 0.2; `other` differs in its rounds as well and is left alone."""
     protocols = {
-        "within": PROTOCOL,
-        "across": replace(PROTOCOL, classifier="all"),
-        "other": replace(PROTOCOL, classifier="none", rounds=1),
+        "within": FOUR,
+        "across": replace(FOUR, classifier="all"),
+        "other": replace(FOUR, classifier="none", rounds=1),
     }
     values = {"within": (72.0, 81.9, 62.1), "across": (70.0, 80.0, 60.0), "other": (50.0, 50.0, 50.0)}
     study = {
-        Cell("cifar10", "vgg", "max_common", name, seed): {"V1": value - 1, "V2": value + 1}
+        Cell("cifar10", "vgg", "max_common", name, seed): around(value)
         for name, of_seeds in values.items()
         for seed, value in enumerate(of_seeds)
     }
@@ -296,8 +310,8 @@ def test_table3_differences_are_paired_by_seed_between_protocols_that_differ_in_
 
 
 def test_a_table3_difference_of_narrow_models_has_no_paper_number_and_one_seed_no_interval(tmp_path: Path) -> None:
-    protocols = {"within": PROTOCOL, "across": replace(PROTOCOL, classifier="all")}
-    study = {Cell("cifar10", "vgg", "max_common", name, 0): {"V1": 60.0, "V2": 62.0} for name in protocols}
+    protocols = {"within": FOUR, "across": replace(FOUR, classifier="all")}
+    study = {Cell("cifar10", "vgg", "max_common", name, 0): around(61.0) for name in protocols}
     cells, runs = write_study(tmp_path, study, width=0.125)
     tables.write(cells, runs, tmp_path, expected=list(study), protocols=protocols)
     (row,) = tables.read(tmp_path / "table3_differences.csv").to_dict("records")
@@ -306,9 +320,56 @@ def test_a_table3_difference_of_narrow_models_has_no_paper_number_and_one_seed_n
 
 
 def test_published_means() -> None:
-    table = published.means([cell("standalone")])
+    table = published.means([cell("standalone")], {"official": Protocol()})
     assert set(table["family"]) == {"vgg"}
     assert set(table["dataset"]) == {"cifar10"}
     means = table.set_index(["source", "strategy"])["mean"]
     assert means["paper", "standalone"] == pytest.approx((64.4 + 64.8 + 65.2 + 65.6) / 4)
     assert means["2006wzt/FlexiFed-IMP", "max_common"] == pytest.approx(82.9, abs=0.06)
+
+
+def test_published_means_are_over_the_versions_of_the_protocol() -> None:
+    """Where a source lacks one of them, it has no mean."""
+    protocols = {"all": Protocol(), "two": PROTOCOL, "none": replace(PROTOCOL, versions=("V1", "V9"))}
+    table = published.means([replace(cell("standalone"), protocol=name) for name in protocols], protocols)
+    means = table.set_index(["protocol", "source", "strategy"])["mean"]
+    assert means["all", "paper", "standalone"] == pytest.approx((64.4 + 64.8 + 65.2 + 65.6) / 4)
+    assert means["two", "paper", "standalone"] == pytest.approx((64.4 + 64.8) / 2)
+    assert set(table["protocol"]) == {"all", "two"}
+
+
+# Reading
+
+
+@pytest.mark.parametrize("name", ["24", "None", "1e3", "NA", "010"])
+def test_a_protocol_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    one = replace(cell("standalone"), protocol=name)
+    write_study(tmp_path, {one: {"V1": 60.0, "V2": 62.0}})
+    write_tables(tmp_path, [one], {name: PROTOCOL}, tmp_path)
+    for table in ("table1", "costs", "errors", "published"):
+        assert set(tables.read(tmp_path / f"{table}.csv")["protocol"]) == {name}, table
+
+
+def test_columns_of_words_are_known(tmp_path: Path) -> None:
+    """A column of text that is not in `WORDS` would be read by its content."""
+    there = {cell(s): {"V1": 60.0, "V2": 62.0} for s in ("clustered_fl", "max_common")}
+    write_study(tmp_path, there)
+    write_tables(tmp_path, [*there], {"official": PROTOCOL}, tmp_path)
+    for path in tmp_path.glob("*.csv"):
+        table = pd.read_csv(path)
+        words = {name for name in table if any(isinstance(value, str) for value in table[name])}
+        assert words <= tables.WORDS, path.name
+
+
+def test_what_is_empty_is_no_word_and_no_number(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("protocol,level,mean,note\n24,24,,\n")
+    (row,) = tables.read(tmp_path / "table.csv", "level").to_dict("records")
+    assert (row["protocol"], row["level"], row["note"]) == ("24", "24", "")
+    assert math.isnan(row["mean"])
+
+
+def test_a_delta_that_rounds_to_zero_has_no_minus(tmp_path: Path) -> None:
+    study = {cell("standalone"): {"V1": 64.38, "V2": 64.8}}
+    table = table1(*write_study(tmp_path, study), list(study))
+    (*_, deltas) = typeset.block_rows(table)
+    assert deltas[:2] == ["delta", "+0.0"]
