@@ -56,7 +56,7 @@ def test_xaviers_initial_values(family: str, shape: tuple[int, ...]) -> None:
 
 
 def test_unknown_initial_values() -> None:
-    with pytest.raises(UserError, match=r"unknown initial values 'xavir'\. Did you mean 'xavier'"):
+    with pytest.raises(UserError, match=r"unknown initial of family 'vgg' 'xavir'\. Did you mean 'xavier'"):
         build("vgg", "V1", (3, 32, 32), initial="xavir")
 
 

@@ -182,7 +182,7 @@ def test_cinic10_training_split(tmp_path: Path, official: Any) -> None:
     run("cinic10", source, tmp_path / "one")
     run("cinic10", source, tmp_path / "two", train="train+valid")
     assert [samples.read_card(tmp_path / name)["n_train"] for name in ("one", "two")] == [400, 480]
-    assert "unknown training split 'valid'" in refusal("cinic10", source, tmp_path / "out", train="valid")
+    assert "unknown train of dataset 'cinic10' 'valid'" in refusal("cinic10", source, tmp_path / "out", train="valid")
 
 
 def test_cinic10_grey_images_have_three_equal_planes(tmp_path: Path, official: Any) -> None:
