@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flexifed import files, logs, registry
+from flexifed import logs, registry
 from flexifed.cell import Cell
 from flexifed.errors import UserError
 from flexifed.interruption import EXIT_CODE, Interrupted
@@ -204,7 +204,7 @@ def _cells(arguments: argparse.Namespace) -> None:
 def _state(job: "Job", folder: Path) -> str:
     """`done`, `stale` (of other settings or code), `begun`, or `-`."""
     if (folder / "run.json").exists():
-        return "done" if job.is_up_to_date(files.read_json(folder / "run.json")) else "stale"
+        return "done" if job.is_up_to_date(folder / "run.json") else "stale"
     return "begun" if (folder / "checkpoints").exists() else "-"
 
 

@@ -3,10 +3,12 @@
 import dataclasses
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from flexifed import codedigest
+from flexifed import codedigest, files
 from flexifed.cell import Cell
+from flexifed.errors import UserError
 from flexifed.protocol import Protocol, from_dict
 
 CHECKPOINT_MINUTES = 10.0
@@ -43,11 +45,12 @@ class Job:
         protocol = {key: value for key, value in settings["protocol"].items() if key in ours["protocol"]}
         return bool(ours == {**settings, "protocol": protocol})
 
-    def is_up_to_date(self, record: Any) -> bool:
-        """Whether a run record is of these settings and the present code; False for what is no run record."""
+    def is_up_to_date(self, path: Path) -> bool:
+        """Whether the run record at `path` is of these settings and the present code; False for a damaged one."""
         try:
+            record = files.read_object(path)
             return bool(record["digests"]["code"] == self.code() and self.is_recorded_as(record["settings"]))
-        except (KeyError, TypeError, AttributeError):
+        except (UserError, KeyError, TypeError, AttributeError):
             return False
 
     @classmethod

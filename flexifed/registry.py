@@ -100,7 +100,7 @@ def check_options(kind: str, name: str, function: str, options: Mapping[str, Any
     Raises:
         UserError: an option is not known, its type is not that of the default, or its value is not allowed.
     """
-    known = keywords(kind, name, function)
+    known, limits = keywords(kind, name, function), allowed(kind, name)
     for key, value in options.items():
         if key not in known:
             raise unknown(f"option of {kind} {name!r}", key, known)
@@ -111,7 +111,7 @@ def check_options(kind: str, name: str, function: str, options: Mapping[str, Any
                 f"option {key!r} of {kind} {name!r} must be of type {type(default).__name__} "
                 f"(its default is {default!r}), got {value!r}."
             )
-        if key in (limits := allowed(kind, name)):
+        if key in limits:
             _check_allowed(f"{key} of {kind} {name!r}", value, limits[key])
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from flexifed import registry
 from flexifed.archives import Archive
 from flexifed.datasets._source import locate
 from flexifed.errors import UserError
@@ -52,8 +51,6 @@ def prepare(source: Path | None, workers: Workers, *, train: str = "train") -> P
     Raises:
         UserError: a file is missing, is not a readable image, or is not 32 x 32 in colour or grey; the file is named.
     """
-    if train not in TRAIN:
-        raise registry.unknown("training split", train, TRAIN)
     folder = locate(source, FOLDER, FILES)
     return Prepared(_read(folder, TRAIN[train], workers), _read(folder, ("test",), workers), CLASSES)
 

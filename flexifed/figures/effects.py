@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from flexifed.analysis import effects
 from flexifed.analysis.titles import strategy_rank, title
 from flexifed.analysis.typeset import by_family
-from flexifed.figures.style import MARKERS, QUIET, bars_text, colours, legend_above, save, styled
+from flexifed.figures.style import MARKERS, QUIET, bars_text, colours, legend_above, save, sentence, styled
 
 _ROW = 0.42
 """Inches for a level."""
@@ -39,7 +39,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """
     panels = list(by_family(table))
     if not panels:
-        return _empty()
+        return sentence("no cells of this study differ in one of its effects alone")
     strategies = sorted(table["strategy"].unique(), key=strategy_rank)
     heights = [_ROW * max(_places(block)[0].values()) + 0.6 for _, block in panels]
     figure = Figure(figsize=(9.2, sum(heights) + 0.9))
@@ -53,12 +53,6 @@ def draw(table: pd.DataFrame) -> Figure:
     if (table["quantity"] == "interaction").any():
         handles.append(Line2D([], [], **_TICK, color=QUIET, label="sum of the parts"))
     legend_above(figure, handles, handlelength=1)
-    return figure
-
-
-def _empty() -> Figure:
-    figure = Figure(figsize=(6.4, 0.8))
-    figure.text(0.5, 0.5, "no cells of this study differ in one of its effects alone", ha="center", va="center")
     return figure
 
 

@@ -16,7 +16,7 @@ from flexifed.analysis.deviation_text import name
 from flexifed.analysis.effects_text import points
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.titles import strategy_rank, title
-from flexifed.figures.style import QUIET, save, styled
+from flexifed.figures.style import QUIET, save, sentence, styled
 
 COLOURS = matplotlib.colormaps["RdBu"].with_extremes(bad="#EFEFEF")
 """From red (ours is lower) to blue (ours is higher), which all common kinds of colour blindness tell apart."""
@@ -49,7 +49,7 @@ def draw(errors: pd.DataFrame) -> Figure:
     totals = deviation.in_all(errors)
     totals = totals[(totals["dataset"] == ALL) & (totals["n_compared"] > 0)]
     if totals.empty:
-        return _empty()
+        return sentence("no line of this study may be set beside a published number")
     means = errors[errors["version"] == MEAN].assign(protocols=errors["protocol"].map(deviation.groups(errors)))
     settings, sources = (list(totals[key].unique()) for key in ("protocols", "source"))
     sources.sort(key=list(errors["source"].unique()).index)
@@ -75,12 +75,6 @@ def draw(errors: pd.DataFrame) -> Figure:
         panel.set_yticks([-0.5 - _HEADING / 2, *range(len(blocks))], [name(*_names(part)), *labels])
         panel.get_yticklabels()[0].set_fontweight("bold")
     figure.supxlabel(_LEGEND, fontsize=8)
-    return figure
-
-
-def _empty() -> Figure:
-    figure = Figure(figsize=(6.4, 0.8))
-    figure.text(0.5, 0.5, "no line of this study may be set beside a published number", ha="center", va="center")
     return figure
 
 

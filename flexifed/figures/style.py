@@ -143,6 +143,13 @@ def _columns_that_fit(figure: Figure, handles: Sequence[Artist], handlelength: f
     return 1
 
 
+def sentence(text: str) -> Figure:
+    """A figure that says in words why there is none."""
+    figure = Figure(figsize=(6.4, 0.8))
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
 def wrapped(figure: Figure, text: str) -> str:
     """Text of 8 points below the panels, in lines that are not longer than the figure is wide."""
     return "\n".join(textwrap.fill(line, int(14 * figure.get_figwidth())) for line in text.split("\n"))

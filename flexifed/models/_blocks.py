@@ -8,11 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from flexifed import registry
 from flexifed.errors import UserError
-
-INITIAL = ("own", "xavier")
-"""Initial values: the family's own, as in the authors' code and most reproductions, or Xavier's (Ruicrand)."""
 
 NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -22,12 +18,7 @@ def narrow(unit: int, width: float) -> int:
 
     Keeping the multiples keeps the chain: layers that differ between two versions at width 1 differ at every width.
     From 8 on, the result is a multiple of 4 (vectorised kernels); it is at least 1.
-
-    Raises:
-        UserError: `width` is not positive.
     """
-    if not width > 0:
-        raise UserError(f"option 'width' of a family must be greater than 0, got {width!r}.")
     scaled = unit * width
     return 4 * round(scaled / 4) if scaled >= 8 else max(1, round(scaled))
 
@@ -130,12 +121,6 @@ class ChannelsFirst(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.transpose(1, 2)
-
-
-def check_initial(initial: str) -> None:
-    """Raise a UserError unless `initial` is one of `INITIAL`."""
-    if initial not in INITIAL:
-        raise registry.unknown("initial values", initial, INITIAL)
 
 
 def initialise_xavier(model: nn.Module, generator: torch.Generator) -> None:

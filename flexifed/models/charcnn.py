@@ -15,7 +15,6 @@ from flexifed.models._blocks import (
     ChannelsFirst,
     Dropout,
     Symbols,
-    check_initial,
     check_text,
     initialise_defaults,
     narrow,
@@ -60,9 +59,8 @@ def build(version: str, shape: tuple[int, ...], classes: int, *, width: float = 
         initial: "own" initial values, see `initialise`, or "xavier" for Xavier's normal ones (Ruicrand).
 
     Raises:
-        UserError: the shape or the width is not allowed.
+        UserError: the shape is not allowed.
     """
-    check_initial(initial)
     check_text("charcnn", shape, shortest=123)
     unit = narrow(256, width)
     length = min(shape[0], LENGTH)

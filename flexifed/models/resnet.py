@@ -9,7 +9,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from flexifed.models._blocks import Residual, check_image, check_initial, initialise_defaults, narrow
+from flexifed.models._blocks import Residual, check_image, initialise_defaults, narrow
 
 KIND = "image"
 VERSIONS = ("V1", "V2", "V3", "V4")
@@ -31,9 +31,8 @@ def build(version: str, shape: tuple[int, ...], classes: int, *, width: float = 
         initial: "own" initial values, see `initialise`, or "xavier" for Xavier's normal ones (Ruicrand).
 
     Raises:
-        UserError: the shape or the width is not allowed.
+        UserError: the shape is not allowed.
     """
-    check_initial(initial)
     check_image("resnet", shape)
     channels = narrow(16, width)
     parts: OrderedDict[str, nn.Module] = OrderedDict(

@@ -10,12 +10,10 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from flexifed import registry
 from flexifed.models._blocks import (
     ChannelsFirst,
     Residual,
     Symbols,
-    check_initial,
     check_text,
     initialise_defaults,
     narrow,
@@ -69,11 +67,8 @@ def build(
         initial: "own" initial values, see `initialise`, or "xavier" for Xavier's normal ones (Ruicrand).
 
     Raises:
-        UserError: the shape, the width or the pooling is not allowed.
+        UserError: the shape is not allowed.
     """
-    check_initial(initial)
-    if pooling not in POOLINGS:
-        raise registry.unknown("pooling of family 'vdcnn'", pooling, POOLINGS)
     halvings = POOLINGS[pooling]
     check_text("vdcnn", shape, shortest=(KEPT - 1) * 2 ** sum(halvings) + 1)
     unit = narrow(64, width)

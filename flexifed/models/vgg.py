@@ -5,13 +5,11 @@ connected layers (4096, 4096, classes) with dropout of 0.5. (Simonyan & Zisserma
 """
 
 from collections import OrderedDict
-from typing import Any
 
 import torch
 from torch import nn
 
-from flexifed import registry
-from flexifed.models._blocks import Dropout, check_image, check_initial, initialise_defaults, narrow
+from flexifed.models._blocks import Dropout, check_image, initialise_defaults, narrow
 
 KIND = "image"
 VERSIONS = ("V1", "V2", "V3", "V4")
@@ -20,7 +18,7 @@ TITLES = ("VGG-11", "VGG-13", "VGG-16", "VGG-19")
 CONVOLUTIONS = {"V1": (1, 1, 2, 2, 2), "V2": (2, 2, 2, 2, 2), "V3": (2, 2, 3, 3, 3), "V4": (2, 2, 4, 4, 4)}  # per stage
 CHANNELS = (1, 2, 4, 8, 8)  # of a stage, in units of 64
 HIDDEN = 64  # features of the hidden fully connected layers, in units of 64
-ALLOWED: dict[str, tuple[Any, ...]] = {
+ALLOWED = {
     "width": (0.001, 100),
     "dropout": ("before", "after"),
     "initial": ("own", "xavier"),
@@ -48,12 +46,9 @@ def build(
         initial: "own" initial values, see `initialise`, or "xavier" for Xavier's normal ones (Ruicrand).
 
     Raises:
-        UserError: the shape, the width or the place of the dropout is not allowed.
+        UserError: the shape is not allowed.
     """
-    check_initial(initial)
     check_image("vgg", shape, multiple=32)
-    if dropout not in ALLOWED["dropout"]:
-        raise registry.unknown("place of dropout for family 'vgg'", dropout, ALLOWED["dropout"])
     unit = narrow(64, width)
     channels, height, across = shape
     parts: OrderedDict[str, nn.Module] = OrderedDict()

@@ -25,17 +25,6 @@ class Assignment:
     """Indices into the test split; no sample has two owners. Empty where no test shards were asked for."""
 
 
-def within(option: str, value: float, least: float, most: float | None = None) -> None:
-    """Refuse an option outside of its range, bounds included.
-
-    Raises:
-        UserError: the option is out of range (or not a number).
-    """
-    if not (least <= value and (most is None or value <= most)):
-        bounds = f"at least {least}" if most is None else f"between {least} and {most}"
-        raise UserError(f"option {option!r} must be {bounds}, got {value}.")
-
-
 def cut(indices: Indices, pieces: int, split: str) -> list[Indices]:
     """Cut indices into `pieces` consecutive pieces whose sizes differ by at most one, the larger ones first.
 

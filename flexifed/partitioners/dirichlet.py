@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexifed.errors import UserError
-from flexifed.partitioners._dealing import Assignment, by_class, deal, like_training, within
+from flexifed.partitioners._dealing import Assignment, by_class, deal, like_training
 from flexifed.samples import Pool
 
 MOST_DRAWS = 1000
@@ -38,8 +38,6 @@ def partition(
     Raises:
         UserError: fewer than ``clients * min_size`` samples, or no draw out of 1000 gave every client `min_size`.
     """
-    within("alpha", alpha, *ALLOWED["alpha"])
-    within("min_size", min_size, *ALLOWED["min_size"])
     if clients * min_size > len(train.labels):
         raise UserError(
             f"{clients} clients x min_size {min_size} need {clients * min_size:,} training samples, there are "

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexifed.errors import UserError
-from flexifed.partitioners._dealing import Assignment, Indices, by_class, like_training, within
+from flexifed.partitioners._dealing import Assignment, Indices, by_class, like_training
 from flexifed.samples import Pool
 
 LOG = logging.getLogger(__name__)
@@ -40,8 +40,6 @@ def partition(
     Raises:
         UserError: fewer partitions than the clients draw or than there are classes, or fewer samples than partitions.
     """
-    within("per_client", per_client, *ALLOWED["per_client"])
-    within("parts", parts, *ALLOWED["parts"])
     sizes = np.bincount(train.labels, minlength=1)
     drawn = clients * per_client
     parts = parts or max(drawn, int(np.count_nonzero(sizes)))

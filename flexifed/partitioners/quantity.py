@@ -3,7 +3,7 @@
 import numpy as np
 
 from flexifed.errors import UserError
-from flexifed.partitioners._dealing import Assignment, like_training, within
+from flexifed.partitioners._dealing import Assignment, like_training
 from flexifed.samples import Pool
 
 ALLOWED = {"sigma": (0, 10), "min_size": (1, None)}
@@ -35,8 +35,6 @@ def partition(
     Raises:
         UserError: fewer than ``clients * min_size`` samples.
     """
-    within("sigma", sigma, *ALLOWED["sigma"])
-    within("min_size", min_size, *ALLOWED["min_size"])
     rest = len(train.labels) - clients * min_size
     if rest < 0:
         raise UserError(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flexifed.partitioners._dealing import Assignment, by_class, cut, like_training, within
+from flexifed.partitioners._dealing import Assignment, by_class, cut, like_training
 from flexifed.samples import Pool
 
 ALLOWED = {"per_client": (1, None)}
@@ -27,7 +27,6 @@ def partition(
     Raises:
         UserError: fewer samples than shards.
     """
-    within("per_client", per_client, *ALLOWED["per_client"])
     shards = cut(np.concatenate(by_class(train.labels, rng)), clients * per_client, "training")
     hands = rng.permutation(len(shards)).reshape(clients, per_client)
     training = [np.concatenate([shards[i] for i in hand]) for hand in hands]

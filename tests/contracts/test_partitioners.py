@@ -28,6 +28,7 @@ def pool(n: int, *, classes: int = 10, speakers: int = 60) -> Pool:
 
 
 def deal(name: str, train: Pool, test: Pool | None, clients: int, seed: int = 0, **options: Any) -> Assignment:
+    registry.check_options("partitioner", name, "partition", options)
     assignment: Assignment = registry.load("partitioner", name).partition(
         train, test, clients, np.random.default_rng(seed), **options
     )

@@ -62,8 +62,8 @@ def test_unknown_initial_values() -> None:
 
 @pytest.mark.parametrize("width", [0, -1.0, math.nan])
 def test_a_width_must_be_positive(width: float) -> None:
-    with pytest.raises(UserError, match="width"):
-        _blocks.narrow(64, width)
+    with pytest.raises(UserError, match="width of family 'vgg' must be between"):
+        models.build_meta("vgg", "V1", (3, 32, 32), 10, {"width": width})
 
 
 @pytest.mark.parametrize(

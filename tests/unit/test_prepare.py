@@ -288,7 +288,7 @@ def test_speech_copy_without_training_clips(tmp_path: Path, official: Any) -> No
     assert "split 'official' leaves no training clips among 560" in message and "`split: speaker`" in message
 
 
-def test_speech_splits(official: Any) -> None:
+def test_speech_splits(tmp_path: Path, official: Any) -> None:
     source = official("speechcommands")
     labels = {word: label for label, word in enumerate(_speech.WORDS_V1)}
     listed = set((source / "testing_list.txt").read_text().split())
@@ -298,8 +298,10 @@ def test_speech_splits(official: Any) -> None:
     testing = {c.group for c in by_speaker if c.test}
     assert len(testing) == 2, "a fifth of eight speakers, rounded"
     assert not testing & {c.group for c in by_speaker if not c.test}
-    with pytest.raises(UserError, match=r"unknown split 'random'\. .*Known: official, speaker"):
-        _speech.word_clips(source, labels, _speech.WORDS_V1, "random")
+    with pytest.raises(
+        UserError, match=r"unknown split of dataset .speechcommands. .random.\. .*Known: official, speaker"
+    ):
+        run("speechcommands", source, tmp_path / "out", split="random")
 
 
 def test_speech_background_is_split_in_time(tmp_path: Path) -> None:

@@ -65,9 +65,7 @@ def of_cells(pattern, cells=CELLS):
 def is_up_to_date(cell):
     """Whether a cell's results are there, of this study's settings and code."""
     record = Path(CELL.format(**vars(cell))) / "run.json"
-    if not record.exists():
-        return False
-    return STUDY.job(cell).is_up_to_date(files.read_json(record))
+    return record.exists() and STUDY.job(cell).is_up_to_date(record)
 
 
 # The cells that tables and figures are made from.
