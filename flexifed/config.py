@@ -3,8 +3,7 @@
 The only module that needs pydantic. `config/config.schema.json` and `config/README.md` are generated from it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from flexifed import registry
+from flexifed import checks, registry
 from flexifed.archives import Archive
 from flexifed.cell import Cell
 from flexifed.errors import UserError
@@ -273,26 +272,11 @@ def _readable(error: ValidationError, where: str = "") -> UserError:
     return UserError("\n".join(lines))
 
 
-@contextmanager
-def _at(where: str) -> Iterator[None]:
-    """Put the place in the config in front of an error's text."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-
-
-def _check_names(kind: str, names: Iterable[str], where: str) -> None:
-    with _at(where):
-        for name in names:
-            registry.check(kind, name)
-
-
 def _check_block(study: Study, where: str, block: Block) -> None:
-    _check_names("dataset", [block.dataset], f"{where}.dataset")
+    checks.names("dataset", [block.dataset], f"{where}.dataset")
     dataset = study.dataset_of(block)
-    _check_names("family", block.families, f"{where}.families")
-    _check_names("strategy", block.strategies or [], f"{where}.strategies")
+    checks.names("family", block.families, f"{where}.families")
+    checks.names("strategy", block.strategies or [], f"{where}.strategies")
     kind = registry.constant("dataset", dataset, "KIND")
     fitting = [f for f in registry.names("family") if registry.constant("family", f, "KIND") == kind]
     for family in set(block.families) - set(fitting):
@@ -305,40 +289,10 @@ def _check_block(study: Study, where: str, block: Block) -> None:
             raise UserError(f"{where}.protocols: {registry.unknown('protocol', protocol, study.protocols)}")
 
 
-def _check_protocol(protocol: Protocol, family: str) -> None:
-    known = registry.constant("family", family, "VERSIONS")
-    if not protocol.versions or len(set(protocol.versions)) < len(protocol.versions):
-        raise UserError(
-            f"versions: name each version once, and at least one; got {list(protocol.versions)}. "
-            f"Known: {', '.join(known)}."
-        )
-    for version in protocol.versions:
-        if version not in known:
-            raise UserError(f"versions: {registry.unknown(f'version of {family}', version, known)}")
-    if protocol.clients % len(protocol.versions):
-        raise UserError(
-            f"clients: {protocol.clients} clients cannot hold {len(protocol.versions)} versions in equal numbers; "
-            f"use a multiple of {len(protocol.versions)}."
-        )
-    _check_final(protocol.final)
-    _check_names("partitioner", [protocol.partition.partitioner], "partition.partitioner")
-    with _at("partition.options"):
-        registry.check_options("partitioner", protocol.partition.partitioner, "partition", protocol.partition.options)
-    _check_names("family", protocol.family_options, "family_options")
-    for name, options in protocol.family_options.items():
-        with _at(f"family_options.{name}"):
-            registry.check_options("family", name, "build", options)
-
-
-def _check_final(final: FinalNumber) -> None:
-    if (final.phase, final.mode) == ("local", "train"):
-        raise UserError("final: the accuracy in training mode is recorded in phase `aggregated` only.")
-
-
 def _check_effects(study: Study) -> None:
     levels = [effect.level for effect in study.effects]
     for index, effect in enumerate(study.effects):
-        with _at(f"effects.{index}"):
+        with checks.at(f"effects.{index}"):
             for protocol in (effect.protocol, effect.base):
                 if protocol not in study.protocols:
                     raise registry.unknown("protocol", protocol, study.protocols)
@@ -351,7 +305,7 @@ def _check_effects(study: Study) -> None:
                     raise UserError(
                         f"combines: {level!r} has the base {base!r}, not {effect.base!r}; effects add up from one base."
                     )
-            _check_final(study.final(effect))
+            checks.final(study.final(effect))
 
 
 def _check_sweep(study: Study) -> None:
@@ -359,7 +313,7 @@ def _check_sweep(study: Study) -> None:
         return
     values = list(study.sweep.levels.values())
     used = {cell.protocol for cell in study.cells()}
-    with _at("sweep.levels"):
+    with checks.at("sweep.levels"):
         for protocol, value in study.sweep.levels.items():
             if protocol not in study.protocols:
                 raise registry.unknown("protocol", protocol, study.protocols)
@@ -373,10 +327,7 @@ def _check_engine(study: Study) -> None:
     names = registry.names("engine")
     if study.engine not in (AUTO, *names):
         raise UserError(f"engine: {registry.unknown('engine', study.engine, (AUTO, *names))}")
-    engine = FASTEST if study.engine == AUTO else study.engine
-    offered = registry.constant("engine", engine, "PRECISIONS")
-    if study.precision not in offered:
-        raise UserError(f"precision: {registry.unknown(f'precision of engine {engine!r}', study.precision, offered)}")
+    checks.engine(FASTEST if study.engine == AUTO else study.engine, study.precision)
 
 
 def parse(values: Mapping[str, Any]) -> Study:
@@ -389,27 +340,27 @@ def parse(values: Mapping[str, Any]) -> Study:
         study = Study.model_validate(values)
     except ValidationError as error:
         raise _readable(error) from None
-    _check_names("strategy", study.strategies, "strategies")
+    checks.names("strategy", study.strategies, "strategies")
     _check_engine(study)
-    _check_names("dataset", study.datasets, "datasets")
-    _check_names("family", study.families, "families")
-    _check_names("dataset", study.stand_ins, "stand_ins")
+    checks.names("dataset", study.datasets, "datasets")
+    checks.names("family", study.families, "families")
+    checks.names("dataset", study.stand_ins, "stand_ins")
     for replaced, stand_in in study.stand_ins.items():
-        _check_names("dataset", [stand_in], f"stand_ins.{replaced}")
+        checks.names("dataset", [stand_in], f"stand_ins.{replaced}")
     for index, block in enumerate(study.blocks):
         _check_block(study, f"blocks.{index}", block)
     for name, settings in study.datasets.items():
-        with _at(f"datasets.{name}.options"):
+        with checks.at(f"datasets.{name}.options"):
             registry.check_options("dataset", name, "prepare", settings.options)
     for family, options in study.families.items():
-        with _at(f"families.{family}"):
+        with checks.at(f"families.{family}"):
             registry.check_options("family", family, "build", options)
     for name in study.protocols:
         study.protocol(name)  # also those that no block has
     for name, dataset, family in dict.fromkeys((c.protocol, c.dataset, c.family) for c in study.cells()):
         protocol = study.protocol(name, dataset)
-        with _at(f"protocols.{name}"):
-            _check_protocol(protocol, family)
+        with checks.at(f"protocols.{name}"):
+            checks.protocol(protocol, family)
     _check_effects(study)
     _check_sweep(study)
     return study

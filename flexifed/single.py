@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flexifed import files, layout, locks, registry
+from flexifed import checks, files, layout, locks, registry
 from flexifed.archives import Archive
 from flexifed.cell import Cell
 from flexifed.errors import UserError
@@ -69,13 +69,18 @@ class Run:
         if cell.seed < 0:
             raise UserError(f"cell.seed: expected 0 or more, got {cell.seed}.")
         for plugin in ("dataset", "family", "strategy"):
-            registry.check(plugin, getattr(cell, plugin))
-        registry.check_options("dataset", cell.dataset, "prepare", source.options)
-        registry.check_options("family", cell.family, "build", settings["family_options"])
+            checks.names(plugin, [getattr(cell, plugin)], f"cell.{plugin}")
+        with checks.at("source.options"):
+            registry.check_options("dataset", cell.dataset, "prepare", source.options)
+        job = Job.from_settings(cell, settings)
+        with checks.at("settings"):
+            registry.check_options("family", cell.family, "build", settings["family_options"])
+            checks.engine(job.engine, job.precision)
+            checks.protocol(job.protocol, cell.family)
         minutes = values.get("checkpoint_minutes")
         if not isinstance(minutes, int | float) or not minutes >= 0:
             raise UserError(f"checkpoint_minutes: expected 0 or more, got {minutes!r}.")
-        return cls(values["study"], Job.from_settings(cell, settings), source, minutes)
+        return cls(values["study"], job, source, minutes)
 
 
 def run(run: Run, device: str | None = None) -> Path:
@@ -115,7 +120,9 @@ def run(run: Run, device: str | None = None) -> Path:
 
 
 def prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
-    """Prepare the data set in the folder `out`, unless it is there with the same options.
+    """Prepare the data set in the folder `out`, unless it is there from the same place with the same options.
+
+    Where there is no receipt (prepared data that came from another machine), the place is not asked for.
 
     Raises:
         UserError: as download and preparation do.
@@ -125,7 +132,9 @@ def prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
 
     options = registry.keywords("dataset", dataset, "prepare") | dict(source.options)
     if (out / "card.json").exists() and files.read_json(out / "card.json")["options"] == options:
-        return
+        place = Path(source.local) if source.local else Path(source.downloads) / dataset
+        if not receipt.exists() or files.read_json(receipt)["path"] in (None, str(place)):
+            return
     download(
         dataset,
         local=Path(source.local) if source.local else None,

@@ -85,14 +85,15 @@ def obstacles(
     if protocol.final.phase != phase:
         ours = "before aggregation" if phase == "aggregated" else "after aggregation, theirs before it"
         found.append(f"measured {ours}")
+    if protocol.common_layers is not None:
+        found.append(f"at most {protocol.common_layers} layers in common")
     return found
 
 
 def obstacles_to_table1(line: pd.DataFrame, protocol: Protocol, **others: Any) -> list[str]:
-    """`obstacles`, and those that are none for Table 3: `missing` for a line without a run, a limit on
-    common layers, the classifier."""
+    """`obstacles`, `missing` for a line without a run, and the classifier averaged across versions, which is none for
+    Table 3."""
     found = obstacles(line, protocol, **others) if len(line) else ["missing"]
-    found += [f"at most {protocol.common_layers} layers in common"] * (protocol.common_layers is not None)
     return found + ["classifier averaged across versions (Table 3)"] * (protocol.classifier == "all")
 
 

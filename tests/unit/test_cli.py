@@ -59,6 +59,27 @@ def test_a_resolved_cell_runs_without_pydantic_to_the_same_bytes(folder: Path) -
     assert second.read_bytes() == history
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value", "expected"),
+    [
+        ("protocol", "clients", 5, "settings: clients: 5 clients cannot hold 4 versions in equal numbers"),
+        ("protocol", "versions", ["V1", "V9"], "settings: versions: unknown version of vgg 'V9'"),
+        ("settings", "engine", "quick", "settings: engine: unknown engine 'quick'"),
+        ("settings", "precision", "float8", "settings: precision: unknown precision of engine"),
+        ("cell", "strategy", "max", "cell.strategy: unknown strategy 'max'"),
+        ("source", "options", {"x": 1}, "source.options: unknown option of dataset 'digits' 'x'"),
+    ],
+)
+def test_an_edited_job_is_checked_before_it_runs(
+    folder: Path, section: str, key: str, value: object, expected: str
+) -> None:
+    job = json.loads(flexifed(folder, "job", "--config", "tiny.yaml", *CELL).stdout)
+    (job["settings"]["protocol"] if section == "protocol" else job[section])[key] = value
+    (folder / "job.json").write_text(json.dumps(job))
+    assert expected in flexifed(folder, "run", "job.json", code=2).stderr
+    assert not (folder / "results").exists()
+
+
 def test_an_overlay_is_a_second_config(folder: Path) -> None:
     (folder / "small.yaml").write_text(yaml.safe_dump({"variant": "small", "seeds": [3]}))
     listed = flexifed(folder, "cells", "--config", "tiny.yaml", "--config", "small.yaml").stdout

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flexifed import registry, samples
+from flexifed import registry, samples, single
 from flexifed.archives import unpacked
 from flexifed.datasets import _speech, agnews, digits
 from flexifed.errors import UserError
@@ -286,6 +286,23 @@ def test_speech_copy_without_training_clips(tmp_path: Path, official: Any) -> No
     (source / "testing_list.txt").write_text("\n".join(map(str, clips)))
     message = refusal("speechcommands", source, tmp_path / "out")
     assert "split 'official' leaves no training clips among 560" in message and "`split: speaker`" in message
+
+
+def test_a_cell_of_its_own_prepares_again_where_the_local_copy_is_another(tmp_path: Path, official: Any) -> None:
+    first, out = official("agnews"), tmp_path / "out"
+    shutil.copytree(first, tmp_path / "second")
+    train = tmp_path / "second" / "train.csv"
+    train.write_bytes(b"".join(train.read_bytes().splitlines(keepends=True)[:-1]))
+
+    def prepared(local: Path) -> int:
+        source = single.Source(str(local), None, {}, str(tmp_path / "downloads"))
+        single.prepare("agnews", source, tmp_path / "receipt.json", out)
+        return len(samples.read_labels(out, "train").labels)
+
+    n = prepared(first)
+    assert prepared(tmp_path / "second") == n - 1
+    shutil.rmtree(tmp_path / "second")
+    assert prepared(tmp_path / "second") == n - 1, "what is prepared needs its source no longer"
 
 
 def test_speech_splits(tmp_path: Path, official: Any) -> None:

@@ -283,6 +283,15 @@ def test_a_mean_over_some_versions_is_not_set_beside_table3(tmp_path: Path) -> N
     assert math.isnan(row.paper)
 
 
+def test_max_common_with_a_limit_on_common_layers_is_not_set_beside_table3(tmp_path: Path) -> None:
+    protocols = {"official": replace(FOUR, common_layers=4)}
+    study = {Cell("cifar10", "vgg", "max_common", "official", 1): around(82.0)}
+    cells, runs = write_study(tmp_path, study)
+    (row,) = table3.lines(finals.final_numbers(cells, protocols), read_runs(runs), list(study), protocols).itertuples()
+    assert row.note == "at most 4 layers in common"
+    assert math.isnan(row.paper)
+
+
 def test_table3_differences_are_paired_by_seed_between_protocols_that_differ_in_the_classifier_alone(
     tmp_path: Path,
 ) -> None:
