@@ -164,7 +164,7 @@ def effects_tables(study: str) -> str:
 
 
 ENGINES = {
-    "serial, float32": REFERENCE / "local-cpu",
+    "serial, float32": REFERENCE / "precision/serial",
     "fast, float32": REFERENCE / "precision/float32",
     "fast, bfloat16": REFERENCE / "precision/bfloat16",
 }
