@@ -1,5 +1,6 @@
 """The figure of a study's costs: accuracy against what a client has sent and received, a panel per block."""
 
+import math
 import textwrap
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from flexifed.analysis import finals, speed, tables
 from flexifed.analysis.titles import title
@@ -52,8 +53,9 @@ def draw(curves: pd.DataFrame, costs: pd.DataFrame) -> Figure:
         Line2D([], [], color=palette[name], linewidth=2, linestyle="--" if name in silent else "-", label=title(name))
         for name in palette
     ]
-    text = f"target: {100 * speed.FRACTION:.0f} % of {title(speed.YARDSTICK)}'s final number"
-    handles.append(Line2D([], [], color="black", linestyle=_TARGET, label=text))
+    if costs["target"].notna().any():
+        text = f"target: {100 * speed.FRACTION:.0f} % of {title(speed.YARDSTICK)}'s final number"
+        handles.append(Line2D([], [], color="black", linestyle=_TARGET, label=text))
     legend_above(figure, handles, at_most=3, handlelength=1.9)
     return figure
 
@@ -83,8 +85,16 @@ def _panel(panel: Axes, means: pd.DataFrame, block: pd.DataFrame, palette: dict[
         text = textwrap.fill(f"missing: {', '.join(absent)}", width=50)
         panel.text(0.02, 0.02, text, transform=panel.transAxes, fontsize=7, color=QUIET)
     panel.grid(True)
-    panel.xaxis.set_major_locator(LogLocator(numticks=8))
+    _megabytes(panel)
+
+
+def _megabytes(panel: Axes) -> None:
+    """Ticks at powers of ten, with steps between where the axis spans few; all labels are plain numbers."""
+    low, high = panel.get_xlim()
+    steps = (1, 2, 5) if math.log10(high / low) < 2 else (1,)
+    panel.xaxis.set_major_locator(LogLocator(subs=steps, numticks=8))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda megabytes, _: f"{megabytes:,g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
 
 
 def write(cells: Path, costs_csv: Path, stem: Path) -> None:

@@ -155,6 +155,23 @@ def test_a_missing_strategy_is_named_and_not_drawn(tmp_path: Path) -> None:
     assert len([drawn for drawn in panel.lines if len(drawn.get_xdata()) == 4]) == 2
 
 
+@pytest.mark.parametrize(("absent", "there"), [("", True), ("clustered_fl", False)])
+def test_the_legend_has_a_target_where_there_is_one(tmp_path: Path, absent: str, there: bool) -> None:
+    (legend,) = draw(tmp_path, study(tmp_path, absent=absent)).legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert ("target: 95 % of Clustered-FL's final number" in labels) == there
+    assert len(labels) == len(STRATEGIES) + there
+
+
+def test_an_axis_of_few_megabytes_has_plain_labels_that_are_apart(tmp_path: Path) -> None:
+    table = study(tmp_path)
+    (panel,) = draw(tmp_path, table[table["strategy"] != "basic_common"]).axes
+    low, high = panel.get_xlim()
+    shown = [label.get_text() for label in panel.get_xticklabels() if low <= label.get_position()[0] <= high]
+    assert shown == ["10", "20"]
+    assert not any(label.get_text() for label in panel.get_xticklabels(minor=True))
+
+
 def test_the_figure_is_the_same_each_time_and_drawn_without_a_run(tmp_path: Path) -> None:
     cells, runs = write_study(tmp_path, {})
     expected = [Cell("cifar10", "vgg", name, "official", 0) for name in STRATEGIES]
