@@ -26,6 +26,8 @@ REFERENCE = ROOT / "results/reference"
 QUEUES = {
     "full-width": ["full-width.yaml"],
     "local-cpu": ["local-cpu.yaml"],
+    "sixty-rounds": ["sixty-rounds.yaml"],
+    "full-length": ["full-length.yaml"],
     "disagreement-few": ["studies/disagreement.yaml", "overlays/small.yaml", "overlays/disagreement-few.yaml"],
 }
 """Studies whose cells are queued in `results/reference/`, with their files in `config/`."""
