@@ -24,6 +24,7 @@ from flexifed import files, tensorfile
 from flexifed.client import Client
 from flexifed.errors import UserError
 from flexifed.history import History
+from flexifed.job import through_defaults
 
 log = logging.getLogger("flexifed")
 
@@ -137,7 +138,8 @@ class Checkpoints:
         body = stored["body"]
         if stored["digest"] != _digest(body):
             raise ValueError("its digest is wrong, it is damaged")
-        different = [key for key in self.identity if body["identity"].get(key) != self.identity[key]]
+        theirs = {**body["identity"], **through_defaults(body["identity"])}
+        different = [key for key in self.identity if theirs.get(key) != self.identity[key]]
         if different:
             raise ValueError(f"it is of a run with other {', '.join(different)}")
         weights, _ = self._paths(body["round"])

@@ -134,6 +134,15 @@ def test_a_comment_in_a_strategy_reruns_nothing(checkout: Checkout) -> None:
     assert checkout.planned() == {}
 
 
+def test_better_words_and_a_new_key_of_the_protocol_rerun_nothing(checkout: Checkout) -> None:
+    checkout.edit("flexifed/federation.py", "lower `optimiser.learning_rate`", "reduce `optimiser.learning_rate`")
+    checkout.edit("flexifed/samples.py", "has changed since it was prepared", "is not what was prepared")
+    checkout.edit(
+        "flexifed/protocol.py", "    rounds: Count = 502\n", "    rounds: Count = 502\n    participants: int = 0\n"
+    )
+    assert checkout.planned() == {}
+
+
 def test_a_script_of_newer_date_reruns_nothing_with_the_profile(checkout: Checkout) -> None:
     """As after a checkout of another branch and back."""
     (checkout.folder / "workflow/scripts/train.py").touch()
@@ -162,8 +171,7 @@ def test_a_change_of_the_core_reruns_every_cell(checkout: Checkout) -> None:
 
 
 def test_a_change_of_one_family_reruns_its_cells_only(checkout: Checkout) -> None:
-    checkout.edit("flexifed/models/resnet.py", "import", "import math as _math\nimport")
-    checkout.edit("flexifed/models/resnet.py", '"""', '"""Other words. ')
+    checkout.edit("flexifed/models/resnet.py", "CHANNELS = (1, 2, 4)", "CHANNELS = (1, 2, 3)")
     assert trained(checkout.planned()) == {cell for cell in cells_of(checkout) if "/resnet/" in cell}
 
 

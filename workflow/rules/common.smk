@@ -20,6 +20,7 @@ from flexifed import codedigest, files, layout, registry
 from flexifed import config as configuration
 from flexifed.cell import Cell
 from flexifed.errors import UserError
+from flexifed.job import partition_code
 
 # A run for the report alone, from the cells that are there. Not a key of the study, so not part of what is checked.
 PARTIAL = str(config.pop("partial", False)).lower()
@@ -121,6 +122,11 @@ def job_of(wildcards):
     return STUDY.job(Cell(**{**names, "seed": int(names["seed"])}))
 
 
+def identity_of(wildcards):
+    """Settings and code that the cell depends on, as its record says them where it is up to date."""
+    return job_of(wildcards).identity(Path(CELL.format(**wildcards)) / "run.json")
+
+
 def protocol_of(wildcards):
     """The resolved protocol, with the data set's overrides where there is one in the wildcards."""
     return STUDY.protocol(wildcards.protocol, wildcards.get("dataset"))
@@ -128,8 +134,7 @@ def protocol_of(wildcards):
 
 def partitioner_code(wildcards):
     """The digest of the code of the partitioner that the protocol names."""
-    partitioner = protocol_of(wildcards).partition.partitioner
-    return codedigest.digest("flexifed.partition", f"flexifed.partitioners.{partitioner}")
+    return partition_code(protocol_of(wildcards).partition.partitioner)
 
 
 def archive_digests(wildcards):

@@ -18,6 +18,10 @@ rule plan:
         classifier=lambda wildcards: protocol_of(wildcards).classifier,
         common_layers=lambda wildcards: protocol_of(wildcards).common_layers,
         options=lambda wildcards: STUDY.family_options(wildcards.family, wildcards.protocol),
-        code=code("flexifed.planning", "flexifed.strategies.{strategy}", "flexifed.models.{family}"),
+        code=code(
+            "flexifed.planning:for_family",
+            "flexifed.strategies.{strategy}:groups",
+            *(f"flexifed.models.{{family}}:{name}" for name in ("KIND", "VERSIONS", "build")),
+        ),
     script:
         "../scripts/plan.py"

@@ -22,6 +22,6 @@ rule prepare:
         runtime=120,
     params:
         options=lambda wildcards: STUDY.dataset(wildcards.dataset).options,
-        code=code("flexifed.prepare", "flexifed.datasets.{dataset}"),
+        code=code("flexifed.prepare:prepare", "flexifed.datasets.{dataset}:prepare", "flexifed.datasets.{dataset}:KIND"),
     script:
         "../scripts/prepare.py"

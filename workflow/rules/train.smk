@@ -25,7 +25,7 @@ rule train:
         mem_mb=lambda wildcards, attempt: attempt * REQUEST["mem_mb"],
         runtime=runtime_of,
     params:
-        settings=lambda wildcards: job_of(wildcards).settings(),
-        code=lambda wildcards: job_of(wildcards).code(),
+        settings=lambda wildcards: identity_of(wildcards)["settings"],
+        code=lambda wildcards: identity_of(wildcards)["code"],
     script:
         "../scripts/train.py"
