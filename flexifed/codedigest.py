@@ -194,7 +194,7 @@ def _attribute(module: str, name: str) -> Target:
     source = _source(module)
     if name in source.statements:
         return Definition(module, name)
-    if name in source.imports:
+    if source.imports.get(name, (module, name)) != (module, name):  # a package may import its own modules
         return _resolved(*source.imports[name])
     return Module(f"{module}.{name}") if _file(f"{module}.{name}") else name
 

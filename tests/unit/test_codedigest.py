@@ -150,6 +150,15 @@ def test_a_definition_and_a_module_may_move(package: Path) -> None:
     assert digest() == before
 
 
+def test_a_package_may_import_its_own_modules(package: Path) -> None:
+    (package / "deep").mkdir()
+    (package / "deep/__init__.py").write_text("from flexifed.deep import inner\n\ndef main():\n    return inner.g()\n")
+    (package / "deep/inner.py").write_text("def g():\n    return 1\n")
+    forget()
+    names = {definition.name for definition in codedigest.reached("flexifed.deep")}
+    assert names == {"main", "g"}
+
+
 def test_names_are_hidden_as_python_hides_them(package: Path) -> None:
     """Parameters, local names and those of comprehensions are not the module's definitions."""
     (package / "a.py").write_text(
