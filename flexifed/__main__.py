@@ -10,17 +10,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flexifed import logs, registry
-from flexifed.cell import Cell
-from flexifed.errors import UserError
-from flexifed.interruption import EXIT_CODE, Interrupted
-from flexifed.protocol import Protocol
 from flexifed.reference.queue import FILE
+from flexifed.settings import registry
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Protocol
+from flexifed.system import logs
+from flexifed.system.errors import UserError
+from flexifed.system.interruption import EXIT_CODE, Interrupted
 
 if TYPE_CHECKING:
-    from flexifed.config import Study
-    from flexifed.job import Job
-    from flexifed.single import Run
+    from flexifed.settings.job import Job
+    from flexifed.study.config import Study
+    from flexifed.study.single import Run
 
 DEFAULT_CONFIG = Path("config/config.yaml")
 CONFIG: Any = {
@@ -135,7 +136,7 @@ def _device(text: str) -> str:
 
 def _study(arguments: argparse.Namespace) -> "tuple[Study, str]":
     """The study that `--config` names, and its files in words."""
-    from flexifed import config
+    from flexifed.study import config
 
     paths = arguments.config or [DEFAULT_CONFIG]
     return config.read(*paths), " with ".join(map(str, paths))
@@ -154,7 +155,7 @@ def _resolved(arguments: argparse.Namespace) -> "Run":
 
 
 def _cell(arguments: argparse.Namespace) -> None:
-    from flexifed import single
+    from flexifed.study import single
 
     print(single.run(_resolved(arguments), arguments.device))
 
@@ -164,7 +165,8 @@ def _job(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from flexifed import files, single
+    from flexifed.study import single
+    from flexifed.system import files
 
     try:
         run = single.Run.from_json(files.read_object(arguments.file))
@@ -179,7 +181,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     versions = registry.constant("family", arguments.family, "VERSIONS")
     if arguments.clients < 1 or arguments.clients % len(versions):
         raise UserError(f"--clients {arguments.clients}: use a multiple of {len(versions)}, the number of versions.")
-    from flexifed import planning
+    from flexifed.sharing import planning
 
     protocol = Protocol(clients=arguments.clients, versions=versions, classifier=arguments.classifier)
     made = planning.for_family(
@@ -193,7 +195,7 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 
 def _cells(arguments: argparse.Namespace) -> None:
-    from flexifed import layout
+    from flexifed.settings import layout
 
     study, _ = _study(arguments)
     for cell in study.cells():
@@ -233,8 +235,10 @@ def _reference_report(arguments: argparse.Namespace) -> None:
 
 
 def _pack(arguments: argparse.Namespace) -> None:
-    from flexifed import layout, locks, single
     from flexifed.reference import pieces
+    from flexifed.settings import layout
+    from flexifed.study import single
+    from flexifed.system import locks
 
     study, where = _study(arguments)
     cells = {cell.dataset: cell for cell in study.cells()}

@@ -11,14 +11,15 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from flexifed import config, registry
 from flexifed.analysis import effects, effects_text, finals, published, tables, titles, typeset
 from flexifed.bench import summary
-from flexifed.config import Study
-from flexifed.files import complete
-from flexifed.protocol import Protocol
 from flexifed.reference import queue
 from flexifed.reference import text as referencetext
+from flexifed.settings import registry
+from flexifed.settings.protocol import Protocol
+from flexifed.study import config
+from flexifed.study.config import Study
+from flexifed.system.files import complete
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "config"

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flexifed import files
-from flexifed.errors import UserError
+from flexifed.system import files
+from flexifed.system.errors import UserError
 
 CELL = ["dataset", "family", "strategy", "protocol", "seed"]
 """The columns that identify a cell."""

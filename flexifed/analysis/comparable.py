@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from flexifed import registry
 from flexifed.analysis import published
 from flexifed.analysis.finals import Row
-from flexifed.protocol import Phase, Protocol
+from flexifed.settings import registry
+from flexifed.settings.protocol import Phase, Protocol
 
 
 def line_runs(runs: pd.DataFrame, row: Row) -> pd.DataFrame:

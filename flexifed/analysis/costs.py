@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flexifed import files
 from flexifed.analysis import finals, speed, tables
 from flexifed.analysis.collect import read_runs
-from flexifed.cell import Cell
-from flexifed.protocol import Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Protocol
+from flexifed.system import files
 
 LINE = ["dataset", "family", "strategy", "protocol"]
 BLOCK = ["dataset", "family", "protocol"]

@@ -32,13 +32,13 @@ import pandas as pd
 import yaml
 from scipy import stats
 
-from flexifed import files
 from flexifed.analysis import comparable, finals, published, statistics, tables
 from flexifed.analysis.collect import read_runs
 from flexifed.analysis.finals import MEAN
-from flexifed.cell import Cell
-from flexifed.protocol import FinalNumber, Phase, Protocol
-from flexifed.registry import PACKAGE
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import FinalNumber, Phase, Protocol
+from flexifed.settings.registry import PACKAGE
+from flexifed.system import files
 
 ALL = "all"
 """Stands for a data set and a family: everything that a protocol and a source both have."""

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from flexifed import files
 from flexifed.analysis import effects_text, finals, statistics, tables
 from flexifed.analysis.collect import CELL
 from flexifed.analysis.titles import strategy_rank
-from flexifed.cell import Cell
-from flexifed.protocol import FinalNumber, Protocol, from_dict
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import FinalNumber, Protocol, from_dict
+from flexifed.system import files
 
 if TYPE_CHECKING:
-    from flexifed.config import Study
+    from flexifed.study.config import Study
 
 OUTCOMES = {
     "holds": "raises",

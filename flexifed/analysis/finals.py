@@ -12,9 +12,9 @@ import pandas as pd
 
 from flexifed.analysis.collect import CELL, read_curves
 from flexifed.analysis.titles import strategy_rank
-from flexifed.cell import Cell
-from flexifed.errors import UserError
-from flexifed.protocol import FinalNumber, Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import FinalNumber, Protocol
+from flexifed.system.errors import UserError
 
 MEAN = "mean"
 """Stands for a version: the mean over the protocol's versions."""

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flexifed import files
 from flexifed.analysis import finals, published, speed, statistics, tables, typeset
 from flexifed.analysis.statistics import Summary
-from flexifed.cell import Cell
-from flexifed.protocol import Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Protocol
+from flexifed.system import files
 
 OURS, THEIRS = "max_common", speed.YARDSTICK
 """The two strategies of the claims."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from flexifed.analysis.finals import MEAN
-from flexifed.cell import Cell
-from flexifed.protocol import Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Protocol
 
 FOLDER = Path(__file__).parent.parent / "published"
 PAPER = "paper"

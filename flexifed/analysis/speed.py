@@ -25,8 +25,8 @@ import pandas as pd
 
 from flexifed.analysis import finals, statistics
 from flexifed.analysis.collect import CELL, read_curves
-from flexifed.cell import Cell
-from flexifed.protocol import FinalNumber, Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import FinalNumber, Protocol
 
 FRACTION = 0.95
 """Of Clustered-FL's final number: the target."""

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from flexifed import files
 from flexifed.analysis import finals, statistics
 from flexifed.analysis.finals import MEAN, Row
 from flexifed.analysis.titles import strategy_rank, title
-from flexifed.cell import Cell
-from flexifed.protocol import Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Protocol
+from flexifed.system import files
 
 LEVELS, GAINS = "sweep.csv", "sweep_gains.csv"
 

@@ -11,8 +11,8 @@ from flexifed.analysis import published
 from flexifed.analysis.comparable import line_runs, obstacles
 from flexifed.analysis.finals import MEAN, of_seeds, rows, seeds_by_line
 from flexifed.analysis.statistics import summarise, verdict
-from flexifed.cell import Cell
-from flexifed.protocol import Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Protocol
 
 
 def lines(

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from flexifed import files
 from flexifed.analysis import published, table3, typeset
 from flexifed.analysis.collect import read_runs
 from flexifed.analysis.comparable import line_runs, obstacles_to_table1, remarks
 from flexifed.analysis.finals import MEAN, final_numbers, of_seeds, rows, seeds_by_line
 from flexifed.analysis.statistics import summarise, verdict
-from flexifed.cell import Cell
-from flexifed.protocol import Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Protocol
+from flexifed.system import files
 
 CLAIMS = (
     ("max_common", "clustered_fl"),

@@ -1,6 +1,6 @@
 """Names as people read them, for tables, figures and the report."""
 
-from flexifed import registry
+from flexifed.settings import registry
 
 STRATEGIES = ("standalone", "clustered_fl", "basic_common", "clustered_common", "max_common")
 """The strategies in the order of the paper's Table 1; strategies of your own follow them."""

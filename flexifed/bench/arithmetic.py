@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from flexifed import models, rng
+from flexifed import models
 from flexifed.bench.workload import CLASSES, SHAPES, Workload
 from flexifed.models import set_generator
+from flexifed.settings import rng
 
 EDGE = {"cpu": 2048, "cuda": 8192}
 """Rows and columns of the matrices."""
@@ -57,7 +58,7 @@ def matrix_product_rate(device: torch.device, precision: str) -> float:
     Args:
         device: where.
         precision: bfloat16 is the dtype of the factors; float32 and tf32 are float32 with the process's settings (see
-            `flexifed.precision`).
+            `flexifed.training.precision`).
     """
     edge, products = EDGE[device.type], PRODUCTS[device.type]
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32

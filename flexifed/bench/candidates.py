@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flexifed import registry
+from flexifed.settings import registry
 
 PLAIN = "plain"
 FLOAT32 = "float32"

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from flexifed import models, prefix_tree, registry
+from flexifed import models
 from flexifed.bench.sizes import Limit
 from flexifed.bench.turns import in_turn, ratios, spread
 from flexifed.bench.workload import CLASSES, SHAPES
-from flexifed.layers import chain
+from flexifed.settings import registry
+from flexifed.sharing import prefix_tree
+from flexifed.sharing.layers import chain
 
 COLUMNS = (
     "family", "clients", "candidate", "comparisons", "per_client", "repetitions", "seconds", "seconds_low",

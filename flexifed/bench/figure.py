@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, ScalarFormatter
 
-from flexifed import files
 from flexifed.analysis.titles import title
 from flexifed.figures.style import save, styled
+from flexifed.system import files
 
 PLAIN_COLOUR = "#595959"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")

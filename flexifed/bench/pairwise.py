@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from flexifed.layers import chain
+from flexifed.sharing.layers import chain
 
 Entries = tuple[tuple[str, str], ...]
 """Name and layer signature of every entry of a model's `state_dict`, in order of execution."""

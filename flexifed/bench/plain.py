@@ -28,14 +28,16 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import transforms
 
-from flexifed import models, partition, registry, rng, samples
+from flexifed import models
 from flexifed.bench import pairwise
-from flexifed.engines import Evaluation
-from flexifed.job import Job
+from flexifed.data import partition, samples
+from flexifed.data.partition import ClientSamples
+from flexifed.data.transforms import ImageTransform
 from flexifed.models import set_generator
-from flexifed.partition import ClientSamples
-from flexifed.protocol import Protocol
-from flexifed.transforms import ImageTransform
+from flexifed.settings import registry, rng
+from flexifed.settings.job import Job
+from flexifed.settings.protocol import Protocol
+from flexifed.training.engine import Evaluation
 
 Item = tuple[Tensor, int]
 

@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 from flexifed.bench import subject
 from flexifed.bench.candidates import Candidate
 from flexifed.bench.workload import Workload
-from flexifed.errors import UserError
+from flexifed.system.errors import UserError
 
 log = logging.getLogger("flexifed")
 

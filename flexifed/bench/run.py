@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 import torch
 
-from flexifed import bars, files
 from flexifed.bench import (
     averaging,
     candidates,
@@ -29,6 +28,7 @@ from flexifed.bench import (
 from flexifed.bench.process import process
 from flexifed.bench.sizes import Size
 from flexifed.bench.workload import Workload, write_samples
+from flexifed.system import bars, files
 
 log = logging.getLogger("flexifed")
 

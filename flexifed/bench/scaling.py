@@ -11,7 +11,7 @@ from flexifed.bench.process import loaded
 from flexifed.bench.sizes import WARM_UPS, Limit, Size
 from flexifed.bench.turns import in_turn, spread
 from flexifed.bench.workload import CLASSES, SHAPES, Workload
-from flexifed.layers import chain
+from flexifed.sharing.layers import chain
 
 COLUMNS = (
     "varied", "value", "family", "versions", "width", "candidate", "precision", "clients", "samples_per_client",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from flexifed.protocol import Partition, Protocol
+from flexifed.settings.protocol import Partition, Protocol
 
 WARM_UPS = 1
 """Rounds that are run and not counted."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from flexifed import federation, precision, registry
 from flexifed.bench import arithmetic
 from flexifed.bench.candidates import PLAIN, Candidate
 from flexifed.bench.memory import Peak
 from flexifed.bench.workload import Workload
-from flexifed.engines import Engine
+from flexifed.settings import registry
+from flexifed.training import federation, precision
+from flexifed.training.engine import Engine
 
 
 @dataclass(frozen=True)

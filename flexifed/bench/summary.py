@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from flexifed import files
 from flexifed.analysis import typeset
 from flexifed.analysis.titles import title
+from flexifed.system import files
 
 Cell = Callable[[Mapping[Any, Any]], str]
 

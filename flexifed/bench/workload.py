@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from flexifed import plan, planning, registry, rng, samples
-from flexifed.cell import Cell
-from flexifed.job import Job
-from flexifed.partition import partition
-from flexifed.protocol import Partition, Protocol
+from flexifed.data import samples
+from flexifed.data.partition import partition
+from flexifed.settings import registry, rng
+from flexifed.settings.cell import Cell
+from flexifed.settings.job import Job
+from flexifed.settings.protocol import Partition, Protocol
+from flexifed.sharing import plan, planning
 
 DATASETS = {"image": "cifar10", "text": "agnews"}
 """The data set whose shape, classes and transform stand for a kind."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flexifed.archives import Archive
-from flexifed.errors import UserError
-from flexifed.parallel import Workers
-from flexifed.samples import Prepared, Split
+from flexifed.data.archives import Archive
+from flexifed.data.parallel import Workers
+from flexifed.data.samples import Prepared, Split
+from flexifed.system.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor

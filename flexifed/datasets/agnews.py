@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flexifed.archives import Archive
-from flexifed.datasets._source import locate
-from flexifed.errors import UserError
-from flexifed.parallel import Workers
-from flexifed.samples import Prepared, Split
-from flexifed.transforms import TextTransform
+from flexifed.data.archives import Archive
+from flexifed.data.parallel import Workers
+from flexifed.data.samples import Prepared, Split
+from flexifed.data.source import locate
+from flexifed.data.transforms import TextTransform
+from flexifed.system.errors import UserError
 
 KIND = "text"
 

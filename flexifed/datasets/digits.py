@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from flexifed.parallel import Workers
-from flexifed.rng import stream
-from flexifed.samples import Prepared, Split
-from flexifed.transforms import ImageTransform
+from flexifed.data.parallel import Workers
+from flexifed.data.samples import Prepared, Split
+from flexifed.data.transforms import ImageTransform
+from flexifed.settings.rng import stream
 
 KIND = "image"
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from flexifed.data.parallel import Workers
+from flexifed.data.samples import Prepared
+from flexifed.data.source import locate
+from flexifed.data.transforms import SpectrogramTransform
 from flexifed.datasets import _speech
-from flexifed.datasets._source import locate
-from flexifed.parallel import Workers
-from flexifed.samples import Prepared
-from flexifed.transforms import SpectrogramTransform
 
 KIND = "image"
 

@@ -6,7 +6,7 @@ from typing import Protocol as Interface
 import torch
 from torch import Tensor
 
-from flexifed.errors import UserError
+from flexifed.system.errors import UserError
 
 WARM_UP = 3
 """Runs before recording: libraries choose their kernels, the optimiser makes its state (PyTorch's own advice)."""

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flexifed import rng
-from flexifed.client import Batch, Client, batches
-from flexifed.engines import Federation
 from flexifed.engines._channels_last import channels_last
 from flexifed.engines._recording import Work, work
 from flexifed.models import set_generator
-from flexifed.precision import autocast
-from flexifed.weights import Weights
+from flexifed.settings import rng
+from flexifed.training.client import Batch, Client, batches
+from flexifed.training.engine import Federation
+from flexifed.training.precision import autocast
+from flexifed.training.weights import Weights
 
 EVALUATION_BATCH = 500
 """Samples per forward pass in `eval()`, where the batch size does not change the result."""

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from flexifed import aggregation
-from flexifed.client import Client
-from flexifed.engines import Evaluation, Federation, working_on
 from flexifed.engines._workspace import Workspace
+from flexifed.training import aggregation
+from flexifed.training.client import Client
+from flexifed.training.engine import Evaluation, Federation, working_on
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 

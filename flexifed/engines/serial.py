@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed import aggregation, rng
-from flexifed.client import Client, batches
-from flexifed.engines import Evaluation, Federation, working_on
 from flexifed.models import set_generator
+from flexifed.settings import rng
+from flexifed.training import aggregation
+from flexifed.training.client import Client, batches
+from flexifed.training.engine import Evaluation, Federation, working_on
 
 PRECISIONS = ("float32",)
 

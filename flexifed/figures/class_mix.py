@@ -10,9 +10,9 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from flexifed import partition, samples
+from flexifed.data import partition, samples
+from flexifed.data.partition import ClientSamples
 from flexifed.figures.style import legend_below, save, styled
-from flexifed.partition import ClientSamples
 
 
 @styled

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from flexifed import plan
 from flexifed.analysis.titles import strategy_rank, title, version_title
 from flexifed.figures.style import legend_below, save, styled
-from flexifed.plan import Plan
+from flexifed.sharing import plan
+from flexifed.sharing.plan import Plan
 
 PERSONAL = "#E3E3E3"
 """Colour of a layer that a client averages with nobody."""

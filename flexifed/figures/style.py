@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
-from flexifed import files
 from flexifed.analysis.titles import title
+from flexifed.system import files
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flexifed import registry
 from flexifed.models._blocks import initialise_xavier, set_generator
+from flexifed.settings import registry
 
 __all__ = ["build", "build_meta", "set_generator"]
 

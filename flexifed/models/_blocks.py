@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from flexifed.errors import UserError
+from flexifed.system.errors import UserError
 
 NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 

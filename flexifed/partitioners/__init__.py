@@ -1,1 +1,1 @@
-"""Ways to deal samples to clients; one file each, found by `flexifed.registry`."""
+"""Ways to deal samples to clients; one file each, found by `flexifed.settings.registry`."""

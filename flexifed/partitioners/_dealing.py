@@ -1,28 +1,15 @@
-"""What partitioners have in common: the result, dealing by counts, and test shards that follow the training classes.
+"""What partitioners have in common: dealing by counts, and test shards that follow the training classes.
 
 Shapes: K clients, C classes, N samples. `counts` is int64 [K, C], samples of each class that each client gets.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flexifed.errors import UserError
-from flexifed.samples import Pool
-
-Indices = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """Which samples each client gets: one array of indices per client, in no particular order."""
-
-    train: list[Indices]
-    """Indices into the training split; no sample has two owners."""
-    test: list[Indices]
-    """Indices into the test split; no sample has two owners. Empty where no test shards were asked for."""
+from flexifed.data.samples import Indices, Pool
+from flexifed.system.errors import UserError
 
 
 def cut(indices: Indices, pieces: int, split: str) -> list[Indices]:

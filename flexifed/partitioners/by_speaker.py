@@ -5,9 +5,9 @@ import heapq
 import numpy as np
 from numpy.typing import NDArray
 
-from flexifed.errors import UserError
-from flexifed.partitioners._dealing import Assignment, by_owner, like_training
-from flexifed.samples import Pool
+from flexifed.data.samples import Assignment, Pool
+from flexifed.partitioners._dealing import by_owner, like_training
+from flexifed.system.errors import UserError
 
 
 def partition(train: Pool, test: Pool | None, clients: int, rng: np.random.Generator) -> Assignment:

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from flexifed.errors import UserError
-from flexifed.partitioners._dealing import Assignment, by_class, deal, like_training
-from flexifed.samples import Pool
+from flexifed.data.samples import Assignment, Pool
+from flexifed.partitioners._dealing import by_class, deal, like_training
+from flexifed.system.errors import UserError
 
 MOST_DRAWS = 1000
 """Draws before giving up. Without a limit an unlucky request runs for ever (PFLlib issue 130)."""

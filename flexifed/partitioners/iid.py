@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from flexifed.errors import UserError
-from flexifed.partitioners._dealing import Assignment, cut
-from flexifed.samples import Pool
+from flexifed.data.samples import Assignment, Pool
+from flexifed.partitioners._dealing import cut
+from flexifed.system.errors import UserError
 
 ALLOWED = {"parts": (0, None)}
 """Least and most of each option."""

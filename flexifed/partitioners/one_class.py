@@ -5,9 +5,9 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from flexifed.errors import UserError
-from flexifed.partitioners._dealing import Assignment, Indices, by_class, like_training
-from flexifed.samples import Pool
+from flexifed.data.samples import Assignment, Indices, Pool
+from flexifed.partitioners._dealing import by_class, like_training
+from flexifed.system.errors import UserError
 
 LOG = logging.getLogger(__name__)
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from flexifed.errors import UserError
-from flexifed.partitioners._dealing import Assignment, like_training
-from flexifed.samples import Pool
+from flexifed.data.samples import Assignment, Pool
+from flexifed.partitioners._dealing import like_training
+from flexifed.system.errors import UserError
 
 ALLOWED = {"sigma": (0, 10), "min_size": (1, None)}
 """Least and most of each option."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from flexifed.partitioners._dealing import Assignment, by_class, cut, like_training
-from flexifed.samples import Pool
+from flexifed.data.samples import Assignment, Pool
+from flexifed.partitioners._dealing import by_class, cut, like_training
 
 ALLOWED = {"per_client": (1, None)}
 """Least and most of each option."""

@@ -17,8 +17,9 @@ from typing import IO
 
 import numpy as np
 
-from flexifed import files, samples
-from flexifed.errors import UserError
+from flexifed.data import samples
+from flexifed.system import files
+from flexifed.system.errors import UserError
 
 CARD = "card.json"
 NAME = "{dataset}.{number}of{count}"

@@ -1,7 +1,7 @@
 """A queue of cells in order of worth, and how each stands: what is done by the present code, begun, or missing.
 
-A queue is a folder of reference results with a file `queue.jsonl`: one resolved cell (`flexifed.single.Run`) per line,
-most worth first, written by `python -m flexifed generate` from a study. Reading it needs no pydantic.
+A queue is a folder of reference results with a file `queue.jsonl`: one resolved cell (`flexifed.study.single.Run`) per
+line, most worth first, written by `python -m flexifed generate` from a study. Reading it needs no pydantic.
 
 Cells are trained where every command trains them, below `results/{study}/`, with their checkpoints and prepared data.
 A finished one is published: history, record and plan are copied to the output folder. What is done stands there, or in
@@ -16,9 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from flexifed import files, layout, locks, single
-from flexifed.errors import UserError
-from flexifed.single import Run
+from flexifed.settings import layout
+from flexifed.study import single
+from flexifed.study.single import Run
+from flexifed.system import files, locks
+from flexifed.system.errors import UserError
 
 FILE = "queue.jsonl"
 

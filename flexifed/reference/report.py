@@ -3,14 +3,15 @@
 import os
 from pathlib import Path
 
-from flexifed import layout, report
+from flexifed import report
 from flexifed.analysis import collect, costs, deviation, effects, headline, tables
-from flexifed.errors import UserError
 from flexifed.figures import convergence, errors, final_numbers, overview, sharing
 from flexifed.figures import costs as costs_figure
 from flexifed.figures import effects as effects_figure
 from flexifed.reference import queue
-from flexifed.single import Run
+from flexifed.settings import layout
+from flexifed.study.single import Run
+from flexifed.system.errors import UserError
 
 
 def finished(folder: Path, runs: tuple[Run, ...]) -> list[Path]:

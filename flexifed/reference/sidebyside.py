@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from flexifed import files, layout, locks
-from flexifed.interruption import EXIT_CODE, Interrupted, noticed
 from flexifed.reference.queue import Queue
-from flexifed.registry import PACKAGE
-from flexifed.single import Run
+from flexifed.settings import layout
+from flexifed.settings.registry import PACKAGE
+from flexifed.study.single import Run
+from flexifed.system import files, locks
+from flexifed.system.interruption import EXIT_CODE, Interrupted, noticed
 
 log = logging.getLogger("flexifed")
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from flexifed import files
 from flexifed.analysis import finals, tables, titles, typeset
-from flexifed.cell import Cell
 from flexifed.reference import queue
 from flexifed.reference.report import finished
 from flexifed.report import answer
+from flexifed.settings.cell import Cell
+from flexifed.system import files
 
 COPIES = "copies.json"
 PUBLISHED = "published: "

@@ -11,7 +11,6 @@ from pathlib import Path
 import jinja2
 import markupsafe
 
-from flexifed import files
 from flexifed.report import (
     answer,
     brief,
@@ -28,10 +27,11 @@ from flexifed.report import (
     table1,
 )
 from flexifed.report.parts import Section, Sources
+from flexifed.system import files
 
 __all__ = ["Sources", "render"]
 
-TEMPLATES = Path(__file__).parent.parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 
 SECTIONS: tuple[Callable[[Sources], Section], ...] = (
     brief.section,

@@ -13,7 +13,7 @@ import pandas as pd
 
 from flexifed.analysis import tables
 from flexifed.analysis.collect import CELL, read_runs
-from flexifed.cell import Cell
+from flexifed.settings.cell import Cell
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from flexifed import layout
 from flexifed.analysis.collect import CELL
 from flexifed.analysis.titles import title
-from flexifed.cell import Cell
 from flexifed.report.parts import Entry, Grid, Link, Links, Section, Sources, anchor
+from flexifed.settings import layout
+from flexifed.settings.cell import Cell
 
 DATA = ["dataset", "classes", "n_train", "n_test", "verified", "source_how", "data_options", "data_notes"]
 """What tells one data set from another."""

@@ -4,8 +4,8 @@ import pandas as pd
 
 from flexifed.analysis.collect import CELL
 from flexifed.analysis.typeset import BESIDE, block_rows, block_title, blocks, header, notes, seeds_text
-from flexifed.cell import Cell
 from flexifed.report.parts import Entry, Grid, Link, Links, Section, Sources, anchor
+from flexifed.settings.cell import Cell
 
 
 def section(sources: Sources) -> Section:

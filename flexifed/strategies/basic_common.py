@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from flexifed.prefix_tree import Group, Node
+from flexifed.sharing.prefix_tree import Group, Node
 
 
 def groups(tree: Node) -> Iterator[Group]:

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from flexifed import registry, samples
-from flexifed.archives import Archive
-from flexifed.download import download
-from flexifed.files import digest
-from flexifed.prepare import prepare
-from flexifed.rng import stream
-from flexifed.samples import Split
+from flexifed.data import samples
+from flexifed.data.archives import Archive
+from flexifed.data.download import download
+from flexifed.data.prepare import prepare
+from flexifed.data.samples import Split
+from flexifed.settings import registry
+from flexifed.settings.rng import stream
+from flexifed.system.files import digest
 from tests.miniature import make_archives, serve, served
 
 DTYPES = {"cifar10": "uint8", "cinic10": "uint8", "agnews": "int16", "digits": "uint8"}

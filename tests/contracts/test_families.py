@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed import aggregation, models, planning, registry
-from flexifed.layers import NORMALISATION, WEIGHTED, Chain, chain
-from flexifed.rng import torch_stream
+from flexifed import models
+from flexifed.settings import registry
+from flexifed.settings.rng import torch_stream
+from flexifed.sharing import planning
+from flexifed.sharing.layers import NORMALISATION, WEIGHTED, Chain, chain
+from flexifed.training import aggregation
 
 FAMILIES = registry.names("family")
 MODELS = [(f, v) for f in FAMILIES for v in registry.constant("family", f, "VERSIONS")]

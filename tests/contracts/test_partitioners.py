@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexifed import registry
-from flexifed.errors import UserError
-from flexifed.partitioners._dealing import Assignment
-from flexifed.samples import Pool
+from flexifed.data.samples import Assignment, Pool
+from flexifed.settings import registry
+from flexifed.system.errors import UserError
 
 NAMES = registry.names("partitioner")
 

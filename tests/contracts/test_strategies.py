@@ -14,10 +14,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexifed import aggregation, models, planning, registry
-from flexifed.layers import Chain, Layer, chain
-from flexifed.plan import Plan
-from flexifed.rng import torch_stream
+from flexifed import models
+from flexifed.settings import registry
+from flexifed.settings.rng import torch_stream
+from flexifed.sharing import planning
+from flexifed.sharing.layers import Chain, Layer, chain
+from flexifed.sharing.plan import Plan
+from flexifed.training import aggregation
 
 STRATEGIES = registry.names("strategy")
 FAMILIES = registry.names("family")

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flexifed import archives
-from flexifed.archives import Archive, fetch
-from flexifed.errors import UserError
+from flexifed.data import archives
+from flexifed.data.archives import Archive, fetch
+from flexifed.system.errors import UserError
 from tests.miniature import Request, serve
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
@@ -231,7 +231,7 @@ def test_faults_at_random(base: str, tmp_path: Path, count: int, tally: Tally) -
 DOWNLOAD = """
 import sys
 from pathlib import Path
-from flexifed.archives import Archive, fetch
+from flexifed.data.archives import Archive, fetch
 name, url, sha256, folder = sys.argv[1:]
 fetch(Archive(name, (url,), sha256=sha256), Path(folder), lambda done, total: None, backoff=0.001)
 """

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from flexifed import registry, training
-from flexifed.errors import UserError
-from flexifed.interruption import EXIT_CODE, SIGNALS, Interrupted
-from flexifed.job import Job
+from flexifed.settings import registry
+from flexifed.settings.job import Job
+from flexifed.system.errors import UserError
+from flexifed.system.interruption import EXIT_CODE, SIGNALS, Interrupted
+from flexifed.training.run import Inputs, run_cell
 from tests.faults.conftest import FEW
 from tests.miniature import small_file_system
 from tests.unit import federations
@@ -43,7 +44,7 @@ def job(engine: str, family: str) -> Job:
     return dataclasses.replace(federations.job(family=family, rounds=ROUNDS), engine=engine)
 
 
-def train(the_job: Job, inputs: training.Inputs, out: Path, begun: Event) -> None:
+def train(the_job: Job, inputs: Inputs, out: Path, begun: Event) -> None:
     """One process's attempt."""
     for number in SIGNALS:  # other tests' handlers are inherited
         signal.signal(number, signal.SIG_DFL)
@@ -51,7 +52,7 @@ def train(the_job: Job, inputs: training.Inputs, out: Path, begun: Event) -> Non
     torch.set_num_threads(1)
     try:
         cpu = torch.device("cpu")
-        training.run_cell(the_job, inputs, out, lambda *_: None, device=cpu, checkpoint_minutes=0)
+        run_cell(the_job, inputs, out, lambda *_: None, device=cpu, checkpoint_minutes=0)
     except Interrupted:
         os._exit(EXIT_CODE)
     except UserError:
@@ -63,7 +64,7 @@ class Cell:
 
     def __init__(self, folder: Path, the_job: Job) -> None:
         self.job, self.out = the_job, folder / "cell"
-        self.inputs = training.Inputs(**federations.files(folder, the_job))
+        self.inputs = Inputs(**federations.files(folder, the_job))
         began = time.monotonic()
         self.attempt(folder / "whole").join()
         self.seconds = time.monotonic() - began

@@ -20,19 +20,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from flexifed import archives, config, files, partition, plan, planning, samples
-from flexifed.archives import unpacked
-from flexifed.cell import Cell
+from flexifed.data import archives, partition, samples
+from flexifed.data.archives import unpacked
+from flexifed.data.partition import ClientSamples
+from flexifed.data.prepare import prepare
 from flexifed.datasets import _speech, agnews
-from flexifed.errors import UserError
-from flexifed.job import Job
-from flexifed.layers import chain
 from flexifed.models import build
-from flexifed.partition import ClientSamples
-from flexifed.prepare import prepare
-from flexifed.protocol import Protocol
-from flexifed.rng import torch_stream
-from flexifed.single import Run, Source
+from flexifed.settings.cell import Cell
+from flexifed.settings.job import Job
+from flexifed.settings.protocol import Protocol
+from flexifed.settings.rng import torch_stream
+from flexifed.sharing import plan, planning
+from flexifed.sharing.layers import chain
+from flexifed.study import config
+from flexifed.study.single import Run, Source
+from flexifed.system import files
+from flexifed.system.errors import UserError
 from tests.miniature import make_archives, member
 from tests.unit.test_config import STUDY
 

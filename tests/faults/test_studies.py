@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from flexifed import config
+from flexifed.study import config
 from tests.faults.conftest import FEW
 from tests.miniature import small_file_system
 from tests.workflow.conftest import REPOSITORY, copy

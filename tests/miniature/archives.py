@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flexifed.archives import Archive
+from flexifed.data.archives import Archive
 from flexifed.datasets import _speech, agnews, cifar10, cinic10
-from flexifed.files import digest
-from flexifed.rng import stream
+from flexifed.settings.rng import stream
+from flexifed.system.files import digest
 
 CLASSES = 10
 PER_BATCH = 80  # five batches: 400 training images

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from flexifed import report
-from flexifed.cell import Cell
 from flexifed.figures import convergence, final_numbers
+from flexifed.settings.cell import Cell
 from tests.unit.results import PROTOCOL, write_study, write_tables
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

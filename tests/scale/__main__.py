@@ -21,12 +21,14 @@ from pathlib import Path
 
 import yaml
 
-from flexifed import config, generated, layout, models
+from flexifed import generated, models
 from flexifed.analysis import titles
 from flexifed.analysis.typeset import markdown_table
-from flexifed.cell import Cell
-from flexifed.files import complete
-from flexifed.protocol import Protocol
+from flexifed.settings import layout
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Protocol
+from flexifed.study import config
+from flexifed.system.files import complete
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "config", "envs", "flexifed", "pyproject.toml")

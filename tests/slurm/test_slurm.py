@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flexifed import config
+from flexifed.study import config
 from tests.slurm.cluster import GPUS, Cluster, Job, until
 from tests.slurm.conftest import RESULTS, STUDY, TABLES, Checkout, Start
 

@@ -10,14 +10,18 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from flexifed import federation, plan, planning, protocol, rng, samples, training, weights
-from flexifed.cell import Cell
-from flexifed.engines import Engine, Federation
-from flexifed.history import History
-from flexifed.job import Job
-from flexifed.partition import partition
-from flexifed.protocol import Protocol
-from flexifed.transforms import Transform
+from flexifed.data import samples
+from flexifed.data.partition import partition
+from flexifed.data.transforms import Transform
+from flexifed.settings import protocol, rng
+from flexifed.settings.cell import Cell
+from flexifed.settings.job import Job
+from flexifed.settings.protocol import Protocol
+from flexifed.sharing import plan, planning
+from flexifed.training import federation, weights
+from flexifed.training.engine import Engine, Federation
+from flexifed.training.history import History
+from flexifed.training.run import Inputs, run_cell
 
 DATASETS = {"vgg": "digits", "resnet": "digits", "charcnn": "agnews", "vdcnn": "agnews"}
 WIDTH = 0.0625
@@ -100,8 +104,8 @@ def assemble(folder: Path, the_job: Job) -> Federation:
 def run(folder: Path, the_job: Job, name: str = "cell", **settings: Any) -> Path:
     """Run a job's cell on the CPU; returns the folder with its history and record."""
     out = folder / name
-    inputs = training.Inputs(**files(folder, the_job))
-    training.run_cell(the_job, inputs, out, lambda *_: None, device=torch.device("cpu"), **settings)
+    inputs = Inputs(**files(folder, the_job))
+    run_cell(the_job, inputs, out, lambda *_: None, device=torch.device("cpu"), **settings)
     return out
 
 

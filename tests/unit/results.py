@@ -15,8 +15,8 @@ from matplotlib.text import Text
 
 from flexifed.analysis import costs, deviation, headline, tables
 from flexifed.analysis.collect import collect
-from flexifed.cell import Cell
-from flexifed.protocol import Partition, Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Partition, Protocol
 
 Accuracy = Mapping[str, float | tuple[float, ...]]
 """Percent by version: of its one client, or of each of its clients."""

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flexifed import archives
-from flexifed.archives import Archive, fetch, unpacked
-from flexifed.errors import UserError
+from flexifed.data import archives
+from flexifed.data.archives import Archive, fetch, unpacked
+from flexifed.system.errors import UserError
 from tests.miniature import Request, member, serve, small_file_system
 
 CONTENT = np.random.default_rng(0).bytes(300_000)

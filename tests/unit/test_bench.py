@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from flexifed import models, planning, registry, rng
+from flexifed import models
 from flexifed.bench import (
     arithmetic,
     averaging,
@@ -34,7 +34,9 @@ from flexifed.bench.run import SCALING_FAMILY
 from flexifed.bench.sizes import ONCE, Limit
 from flexifed.bench.turns import Spread, in_turn, ratios
 from flexifed.bench.workload import CLASSES, SHAPES, Workload, write_samples
-from flexifed.layers import chain
+from flexifed.settings import registry, rng
+from flexifed.sharing import planning
+from flexifed.sharing.layers import chain
 from tests.unit import federations
 
 VERSIONS = tuple(version for version in ("V1", "V2", "V3", "V4") for _ in range(2))

@@ -14,10 +14,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from flexifed import registry, tensorfile, training
-from flexifed.errors import UserError
-from flexifed.interruption import Interrupted
-from flexifed.job import Job
+from flexifed.settings import registry
+from flexifed.settings.job import Job
+from flexifed.system.errors import UserError
+from flexifed.system.interruption import Interrupted
+from flexifed.training import tensorfile
+from flexifed.training.run import Inputs, run_cell
 from tests.miniature import small_file_system
 from tests.unit import federations
 
@@ -43,9 +45,9 @@ def run_until(folder: Path, the_job: Job, stop_after: int, name: str = "cell") -
         if round_number == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    inputs = training.Inputs(**federations.files(folder, the_job))
+    inputs = Inputs(**federations.files(folder, the_job))
     with pytest.raises(Interrupted, match=f"stopped after round {stop_after} by SIGTERM"):
-        training.run_cell(the_job, inputs, folder / name, progress, device=torch.device("cpu"), checkpoint_minutes=0)
+        run_cell(the_job, inputs, folder / name, progress, device=torch.device("cpu"), checkpoint_minutes=0)
     return folder / name / "checkpoints"
 
 
@@ -156,10 +158,8 @@ def test_on_a_full_disk_the_run_goes_on_without_a_checkpoint_and_says_so(
     the_job = job()
     whole = federations.run(tmp_path, the_job, "whole")
     with small_file_system(tmp_path / "disk") as disk:
-        inputs = training.Inputs(**federations.files(tmp_path, the_job))
-        training.run_cell(
-            the_job, inputs, disk / "cell", lambda *_: None, device=torch.device("cpu"), checkpoint_minutes=0
-        )
+        inputs = Inputs(**federations.files(tmp_path, the_job))
+        run_cell(the_job, inputs, disk / "cell", lambda *_: None, device=torch.device("cpu"), checkpoint_minutes=0)
         assert "no checkpoint after round 1: no space left for" in caplog.text
         assert (disk / "cell/history.parquet").read_bytes() == (whole / "history.parquet").read_bytes()
         assert not (disk / "cell/checkpoints").exists()
@@ -190,8 +190,8 @@ def test_checkpoints_are_written_no_more_often_than_asked_for(tmp_path: Path) ->
     def progress(round_number: int, accuracy: float | None) -> None:
         seen.append((tmp_path / "cell/checkpoints").exists())
 
-    inputs = training.Inputs(**federations.files(tmp_path, job()))
-    training.run_cell(job(), inputs, tmp_path / "cell", progress, device=torch.device("cpu"), checkpoint_minutes=60)
+    inputs = Inputs(**federations.files(tmp_path, job()))
+    run_cell(job(), inputs, tmp_path / "cell", progress, device=torch.device("cpu"), checkpoint_minutes=60)
     assert seen == [False] * ROUNDS
 
 

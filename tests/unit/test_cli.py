@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flexifed import registry
+from flexifed.settings import registry
 
 STUDY = {
     "study": "tiny",

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flexifed.client import Batch, batches, slice_of
-from flexifed.engines import Federation
-from flexifed.errors import UserError
+from flexifed.system.errors import UserError
+from flexifed.training.client import Batch, batches, slice_of
+from flexifed.training.engine import Federation
 from tests.unit import federations
 
 ORDER = np.array([7, 3, 9, 1, 5])

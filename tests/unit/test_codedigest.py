@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from flexifed import codedigest, federation, precision, registry
-from flexifed.cell import Cell
-from flexifed.job import Job
-from flexifed.protocol import Protocol
+from flexifed.settings import codedigest, registry
+from flexifed.settings.cell import Cell
+from flexifed.settings.job import Job
+from flexifed.settings.protocol import Protocol
+from flexifed.training import federation, precision
 from tests.unit import federations
 
 A = '''"""Doc."""
@@ -217,32 +218,57 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 EDITS: dict[str, tuple[str, str, str, Callable[[str], bool]]] = {
     "a family": ("models/vgg.py", "(1, 2, 4, 8, 8)", "(1, 2, 4, 8, 4)", lambda job: " vgg " in job),
     "what families share": ("models/_blocks.py", "4 * round(scaled / 4)", "8 * round(scaled / 8)", lambda job: True),
-    "a transform": ("transforms.py", "crop_padding: int = 4", "crop_padding: int = 3", lambda job: "cifar10" in job),
-    "another transform": ("transforms.py", "shift: int = 8", "shift: int = 4", lambda job: "speech" in job),
+    "a transform": (
+        "data/transforms.py",
+        "crop_padding: int = 4",
+        "crop_padding: int = 3",
+        lambda job: "cifar10" in job,
+    ),
+    "another transform": ("data/transforms.py", "shift: int = 8", "shift: int = 4", lambda job: "speech" in job),
     "a data set's use of it": ("datasets/cifar10.py", "0.4914", "0.5", lambda job: "cifar10" in job),
     "an engine": ("engines/_workspace.py", "EVALUATION_BATCH = 500", "EVALUATION_BATCH = 5", lambda job: "fast" in job),
     "the other engine": ("engines/serial.py", "optimiser.zero_grad()", "pass", lambda job: "serial" in job),
-    "the precision of a run": ("precision.py", 'else "ieee"', 'else "none"', lambda job: True),
-    "the precision of a step": ("precision.py", "torch.bfloat16,", "torch.float16,", lambda job: "fast" in job),
-    "random streams": ("rng.py", '[:8], "little") >> 1', '[:8], "big") >> 1', lambda job: True),
-    "a method of the protocol": ("protocol.py", "self.clients // len", "self.clients % len", lambda job: True),
-    "the mean": ("aggregation.py", "total += weight\n", "total += 1\n", lambda job: True),
+    "the precision of a run": ("training/precision.py", 'else "ieee"', 'else "none"', lambda job: True),
+    "the precision of a step": (
+        "training/precision.py",
+        "torch.bfloat16,",
+        "torch.float16,",
+        lambda job: "fast" in job,
+    ),
+    "random streams": ("settings/rng.py", '[:8], "little") >> 1', '[:8], "big") >> 1', lambda job: True),
+    "a method of the protocol": ("settings/protocol.py", "self.clients // len", "self.clients % len", lambda job: True),
+    "the mean": ("training/aggregation.py", "total += weight\n", "total += 1\n", lambda job: True),
     "what is evaluated when": (
-        "federation.py",
+        "training/federation.py",
         "round_number % protocol.evaluate_every",
         "round_number % 3",
         lambda job: True,
     ),
     "a key of the protocol": (
-        "protocol.py",
+        "settings/protocol.py",
         "    rounds: Count = 502",
         "    new: int = 1\n    rounds: Count = 502",
         lambda job: False,
     ),
-    "a default of the protocol": ("protocol.py", "rounds: Count = 502", "rounds: Count = 503", lambda job: False),
-    "an error": ("federation.py", "lower `optimiser.learning_rate`", "reduce the learning rate", lambda job: False),
-    "an error in a file's reader": ("samples.py", "has changed since it was", "is not as it was", lambda job: False),
-    "errors themselves": ("registry.py", "Did you mean", "Perhaps you mean", lambda job: False),
+    "a default of the protocol": (
+        "settings/protocol.py",
+        "rounds: Count = 502",
+        "rounds: Count = 503",
+        lambda job: False,
+    ),
+    "an error": (
+        "training/federation.py",
+        "lower `optimiser.learning_rate`",
+        "reduce the learning rate",
+        lambda job: False,
+    ),
+    "an error in a file's reader": (
+        "data/samples.py",
+        "has changed since it was",
+        "is not as it was",
+        lambda job: False,
+    ),
+    "errors themselves": ("settings/registry.py", "Did you mean", "Perhaps you mean", lambda job: False),
     "a strategy": ("strategies/max_common.py", "node.clients)", "node.clients[:2])", lambda job: False),
     "how data are prepared": (
         "datasets/cifar10.py",
@@ -251,7 +277,7 @@ EDITS: dict[str, tuple[str, str, str, Callable[[str], bool]]] = {
         lambda job: False,
     ),
     "addresses": ("datasets/cifar10.py", "https://www.cs.toronto.edu", "https://example.org", lambda job: False),
-    "a record": ("job.py", 'RECORDED_ONLY = ("final"', 'RECORDED_ONLY = ("rounds"', lambda job: False),
+    "a record": ("settings/job.py", 'RECORDED_ONLY = ("final"', 'RECORDED_ONLY = ("rounds"', lambda job: False),
 }
 
 
@@ -367,7 +393,7 @@ def definitions(code: set[CodeType]) -> set[codedigest.Definition]:
     return found
 
 
-WORDING = {codedigest.Definition("flexifed.plan", "ranges")}
+WORDING = {codedigest.Definition("flexifed.sharing.plan", "ranges")}
 """What only words an error, which may be worded before it is known whether it is raised."""
 
 ROUNDS: Mapping[str, Any] = {"rounds": 1, "local_epochs": 1, "test_updates_statistics": True}

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flexifed.analysis.collect import CURVES, RUNS, collect, read_curves, read_runs
-from flexifed.cell import Cell
-from flexifed.errors import UserError
+from flexifed.settings.cell import Cell
+from flexifed.system.errors import UserError
 from tests.unit.results import write_cell, write_study
 
 FIRST = Cell("cifar10", "vgg", "standalone", "official", 1)

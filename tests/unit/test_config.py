@@ -8,8 +8,9 @@ import pytest
 import snakemake.utils
 import yaml
 
-from flexifed import config, generated
-from flexifed.errors import UserError
+from flexifed import generated
+from flexifed.study import config
+from flexifed.system.errors import UserError
 
 CONFIGS = sorted(generated.CONFIG.glob("*.yaml"))
 

@@ -10,15 +10,17 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from flexifed import aggregation, models, planning
+from flexifed import models
 from flexifed.analysis import costs, speed, tables
 from flexifed.analysis.collect import read_runs
-from flexifed.cell import Cell
 from flexifed.figures import costs as costs_figure
-from flexifed.layers import chain
 from flexifed.report import Sources
 from flexifed.report import costs as section
-from flexifed.rng import torch_stream
+from flexifed.settings.cell import Cell
+from flexifed.settings.rng import torch_stream
+from flexifed.sharing import planning
+from flexifed.sharing.layers import chain
+from flexifed.training import aggregation
 from tests.unit.results import PROTOCOL, cut_off, write_study
 
 LONGER = replace(PROTOCOL, rounds=4)

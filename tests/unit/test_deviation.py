@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from flexifed import config
 from flexifed.analysis import deviation, deviation_text, finals, published, tables
 from flexifed.analysis.collect import read_runs
-from flexifed.cell import Cell
 from flexifed.figures import errors as deviation_figure
-from flexifed.protocol import FinalNumber, Partition, Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import FinalNumber, Partition, Protocol
+from flexifed.study import config
 from tests.unit.results import PROTOCOL, write_study
 
 WZT, RUICRAND = "2006wzt/FlexiFed-IMP", "Ruicrand/FlexiFed"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from flexifed.archives import Archive
-from flexifed.download import download
-from flexifed.errors import UserError
+from flexifed.data.archives import Archive
+from flexifed.data.download import download
+from flexifed.system.errors import UserError
 from tests.miniature import make_archives, serve, served
 
 

@@ -10,14 +10,15 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from flexifed import config, generated
+from flexifed import generated
 from flexifed.analysis import effects, effects_text, tables
 from flexifed.analysis.effects import Effect
 from flexifed.analysis.titles import STRATEGIES
-from flexifed.cell import Cell
 from flexifed.figures import effects as effects_figure
 from flexifed.figures import style
-from flexifed.protocol import FinalNumber
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import FinalNumber
+from flexifed.study import config
 from tests.unit.results import PROTOCOL, cut_off, write_study
 
 PROTOCOLS = dict.fromkeys(("base", "few", "shared", "few_shared"), PROTOCOL)

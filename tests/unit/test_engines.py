@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed import federation, precision, registry, rng, weights
-from flexifed.client import batches
-from flexifed.engines import Federation, fast, serial
+from flexifed.engines import fast, serial
 from flexifed.engines._channels_last import Convolution, channels_last
-from flexifed.history import History
-from flexifed.layers import chain
 from flexifed.models import set_generator
-from flexifed.protocol import Optimiser
+from flexifed.settings import registry, rng
+from flexifed.settings.protocol import Optimiser
+from flexifed.sharing.layers import chain
+from flexifed.training import federation, precision, weights
+from flexifed.training.client import batches
+from flexifed.training.engine import Federation
+from flexifed.training.history import History
 from tests.unit import federations
 
 OTHERS = [registry.load("engine", name) for name in registry.names("engine") if name != "serial"]

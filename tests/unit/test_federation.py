@@ -13,11 +13,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from flexifed import federation, registry, rng
-from flexifed.client import Client, batches
-from flexifed.engines import Federation, serial
-from flexifed.errors import UserError
+from flexifed.engines import serial
 from flexifed.models import set_generator
+from flexifed.settings import registry, rng
+from flexifed.system.errors import UserError
+from flexifed.training import federation
+from flexifed.training.client import Client, batches
+from flexifed.training.engine import Federation
 from tests.unit import federations
 
 GOLDEN = Path(__file__).parents[1] / "golden/loss"
@@ -195,7 +197,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from flexifed import registry
-from flexifed.errors import UserError
+from flexifed.system.errors import UserError
 from tests.unit import federations
 small, large = (
     registry.load("engine", sys.argv[2]).create(federations.assemble(Path(sys.argv[1]), federations.job(**settings)))

@@ -11,13 +11,14 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from flexifed import plan, planning, registry
 from flexifed.analysis import tables
 from flexifed.analysis.collect import read_curves
 from flexifed.analysis.titles import STRATEGIES, title
-from flexifed.cell import Cell
+from flexifed.data.partition import ClientSamples
 from flexifed.figures import class_mix, convergence, final_numbers, overview, sharing, style
-from flexifed.partition import ClientSamples
+from flexifed.settings import registry
+from flexifed.settings.cell import Cell
+from flexifed.sharing import plan, planning
 from tests.unit.results import PROTOCOL, cut_off, write_study
 
 VERSIONS = ("V1", "V1", "V2", "V2")

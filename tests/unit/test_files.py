@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flexifed import files
-from flexifed.errors import UserError
+from flexifed.system import files
+from flexifed.system.errors import UserError
 from tests.miniature import small_file_system
 
 

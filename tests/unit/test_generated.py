@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flexifed import generated
-from flexifed.cell import Cell
+from flexifed.settings.cell import Cell
 from tests.scale import __main__ as scale
 from tests.unit import results
 

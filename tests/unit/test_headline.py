@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from flexifed.analysis import headline, published, statistics, tables
-from flexifed.cell import Cell
 from flexifed.report import Sources
 from flexifed.report import headline as section
+from flexifed.settings.cell import Cell
 from tests.unit.results import PROTOCOL, write_study
 
 LONGER = replace(PROTOCOL, rounds=4)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from flexifed.checkpoint import Checkpoints, Saved
-from flexifed.history import History
-from flexifed.job import Job
+from flexifed.settings.job import Job
+from flexifed.training.checkpoint import Checkpoints, Saved
+from flexifed.training.history import History
 from tests.unit import federations
 
 JOB = federations.job("basic_common")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from flexifed.layers import Layer, chain
+from flexifed.sharing.layers import Layer, chain
 
 
 def test_a_layer_is_a_weight_layer_with_the_normalisation_that_follows_it() -> None:

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from flexifed import models
-from flexifed.errors import UserError
 from flexifed.models import _blocks, charcnn, vdcnn
-from flexifed.rng import torch_stream
+from flexifed.settings.rng import torch_stream
+from flexifed.system.errors import UserError
 
 
 def codes(text: str, length: int) -> torch.Tensor:

@@ -10,12 +10,12 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from flexifed import layout
 from flexifed.analysis import tables
 from flexifed.analysis.collect import read_curves
 from flexifed.analysis.titles import STRATEGIES
-from flexifed.cell import Cell
 from flexifed.figures import overview, style
+from flexifed.settings import layout
+from flexifed.settings.cell import Cell
 from tests.unit.results import PROTOCOL, cut_off, write_study
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from flexifed.errors import UserError
-from flexifed.parallel import Workers
+from flexifed.data.parallel import Workers
+from flexifed.system.errors import UserError
 
 
 def ignore(done: int, total: int) -> None:

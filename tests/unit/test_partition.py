@@ -8,12 +8,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from flexifed import partition, samples
-from flexifed.errors import UserError
+from flexifed.data import partition, samples
+from flexifed.data.samples import Pool
 from flexifed.partitioners import by_speaker, dirichlet, iid, one_class, quantity, shards
 from flexifed.partitioners._dealing import like_training
-from flexifed.protocol import Partition
-from flexifed.samples import Pool
+from flexifed.settings.protocol import Partition
+from flexifed.system.errors import UserError
 
 
 def rng(seed: int = 0) -> np.random.Generator:

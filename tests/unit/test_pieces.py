@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from flexifed import samples
-from flexifed.errors import UserError
+from flexifed.data import samples
 from flexifed.reference import pieces
+from flexifed.system.errors import UserError
 from tests.unit import federations
 
 

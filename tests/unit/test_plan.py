@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from flexifed import aggregation, plan, planning
-from flexifed.errors import UserError
-from flexifed.layers import Chain, Layer, chain
 from flexifed.models import build
-from flexifed.plan import Average, Plan
-from flexifed.rng import torch_stream
+from flexifed.settings.rng import torch_stream
+from flexifed.sharing import plan, planning
+from flexifed.sharing.layers import Chain, Layer, chain
+from flexifed.sharing.plan import Average, Plan
+from flexifed.system.errors import UserError
+from flexifed.training import aggregation
 
 State = dict[str, Tensor]
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexifed.prefix_tree import Node, build
+from flexifed.sharing.prefix_tree import Node, build
 
 
 def nodes(tree: Node) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:

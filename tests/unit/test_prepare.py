@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flexifed import registry, samples, single
-from flexifed.archives import unpacked
+from flexifed.data import samples
+from flexifed.data.archives import unpacked
+from flexifed.data.prepare import prepare
 from flexifed.datasets import _speech, agnews, digits
-from flexifed.errors import UserError
-from flexifed.prepare import prepare
+from flexifed.settings import registry
+from flexifed.study import single
+from flexifed.system.errors import UserError
 from tests.miniature import make_archives, small_file_system
 
 

@@ -9,14 +9,15 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from flexifed import config, rng
 from flexifed.analysis import published
-from flexifed.client import Client, batches
-from flexifed.partition import set_order
+from flexifed.data.partition import set_order
+from flexifed.data.samples import Pool
+from flexifed.data.transforms import TextTransform
 from flexifed.partitioners import iid
-from flexifed.protocol import Protocol
-from flexifed.samples import Pool
-from flexifed.transforms import TextTransform
+from flexifed.settings import rng
+from flexifed.settings.protocol import Protocol
+from flexifed.study import config
+from flexifed.training.client import Client, batches
 
 PRESETS = {
     path.stem: TypeAdapter(Protocol).validate_python(yaml.safe_load(path.read_text()))

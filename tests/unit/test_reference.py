@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from flexifed import config, files, registry, single
-from flexifed.cell import Cell
-from flexifed.errors import UserError
-from flexifed.job import Job
 from flexifed.reference import queue, sidebyside
 from flexifed.reference import report as referencereport
 from flexifed.reference import text as referencetext
 from flexifed.reference.queue import Queue
 from flexifed.reference.sidebyside import Memory, Running, Unlimited, Work
+from flexifed.settings import registry
+from flexifed.settings.cell import Cell
+from flexifed.settings.job import Job
+from flexifed.study import config, single
+from flexifed.system import files
+from flexifed.system.errors import UserError
 from tests.unit import federations, results
 
 ROUNDS = 3

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from flexifed import registry
-from flexifed.errors import UserError
+from flexifed.settings import registry
+from flexifed.system.errors import UserError
 
 
 @pytest.mark.parametrize("kind", registry.FOLDERS)
@@ -33,7 +33,7 @@ def test_the_driver_reads_a_whole_study_without_torch() -> None:
     program = (
         "import sys; from flexifed import config; study = config.read('config/config.yaml');"
         "[study.protocol(c.protocol, c.dataset) for c in study.cells()];"
-        "from flexifed.job import Job; Job(study.cells()[0], study.protocol('official'), {}, 'serial').code();"
+        "from flexifed.settings.job import Job; Job(study.cells()[0], study.protocol('official'), {}, 'serial').code();"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=registry.PACKAGE.parent)

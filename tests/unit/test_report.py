@@ -16,7 +16,6 @@ from flexifed.analysis import deviation, effects, tables
 from flexifed.analysis.collect import read_runs
 from flexifed.analysis.effects import Effect
 from flexifed.analysis.typeset import blocks
-from flexifed.cell import Cell
 from flexifed.figures import effects as effects_figure
 from flexifed.figures import errors as deviation_figure
 from flexifed.figures import final_numbers, overview
@@ -27,6 +26,7 @@ from flexifed.report import headline as headline_section
 from flexifed.report import published as published_section
 from flexifed.report import sweep as sweep_section
 from flexifed.report.parts import Grid, Points, Words, anchor, points
+from flexifed.settings.cell import Cell
 from tests.unit import results
 from tests.unit.results import FOUR, PROTOCOL, write_study
 

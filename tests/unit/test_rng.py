@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from flexifed import rng
+from flexifed.settings import rng
 
 
 def test_a_stream_is_its_name() -> None:

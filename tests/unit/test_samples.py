@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flexifed import samples
-from flexifed.errors import UserError
-from flexifed.files import digest
-from flexifed.samples import Prepared, Split
+from flexifed.data import samples
+from flexifed.data.samples import Prepared, Split
+from flexifed.system.errors import UserError
+from flexifed.system.files import digest
 
 SOURCE = {"verified": False, "how": "made up", "files": []}
 

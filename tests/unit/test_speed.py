@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from flexifed.analysis import speed
-from flexifed.cell import Cell
-from flexifed.protocol import FinalNumber, Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import FinalNumber, Protocol
 from tests.unit.results import PROTOCOL, write_study
 
 LONGER = replace(PROTOCOL, rounds=4)

@@ -16,7 +16,7 @@ from scipy import stats
 
 from flexifed.analysis import deviation, effects, finals, statistics, tables
 from flexifed.analysis.effects import Effect
-from flexifed.cell import Cell
+from flexifed.settings.cell import Cell
 from tests.unit.results import PROTOCOL, write_study
 
 accuracies = st.floats(0, 100).map(lambda value: round(value, 4))

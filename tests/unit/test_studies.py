@@ -9,9 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flexifed import config, generated, planning, registry
+from flexifed import generated
 from flexifed.analysis import published
-from flexifed.config import Study
+from flexifed.settings import registry
+from flexifed.sharing import planning
+from flexifed.study import config
+from flexifed.study.config import Study
 
 STUDIES = generated.CONFIG / "studies"
 SMALL = generated.CONFIG / "overlays/small.yaml"

@@ -12,9 +12,9 @@ from scipy import stats
 
 from flexifed import report
 from flexifed.analysis import sweep, tables
-from flexifed.cell import Cell
 from flexifed.figures import sweep as sweep_figure
 from flexifed.report import sweep as section
+from flexifed.settings.cell import Cell
 from tests.unit.results import PROTOCOL, Accuracy, cut_off, write_study, write_tables
 
 PROTOCOLS = {"many": PROTOCOL, "one": replace(PROTOCOL, versions=("V1",)), "few": PROTOCOL}

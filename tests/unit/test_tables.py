@@ -9,9 +9,9 @@ import pytest
 
 from flexifed.analysis import finals, published, table3, tables, typeset
 from flexifed.analysis.collect import read_runs
-from flexifed.cell import Cell
-from flexifed.errors import UserError
-from flexifed.protocol import FinalNumber, Partition, Protocol
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import FinalNumber, Partition, Protocol
+from flexifed.system.errors import UserError
 from tests.unit.results import FOUR, PROTOCOL, write_study, write_tables
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from flexifed.rng import stream
-from flexifed.transforms import ImageTransform, SpectrogramTransform, TextTransform, Transform
+from flexifed.data.transforms import ImageTransform, SpectrogramTransform, TextTransform, Transform
+from flexifed.settings.rng import stream
 
 IMAGE = ImageTransform(mean=(0.5,), std=(0.25,), crop_padding=1)
 AUDIO = SpectrogramTransform()

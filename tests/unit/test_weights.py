@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from flexifed import aggregation, federation, weights
 from flexifed.engines import fast
+from flexifed.training import aggregation, federation, weights
 from tests.unit import federations
 
 

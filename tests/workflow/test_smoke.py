@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from flexifed import config, registry
+from flexifed.settings import registry
+from flexifed.study import config
 from tests.workflow.conftest import REPOSITORY, Checkout, copy
 
 
@@ -135,10 +136,14 @@ def test_a_comment_in_a_strategy_reruns_nothing(checkout: Checkout) -> None:
 
 
 def test_better_words_and_a_new_key_of_the_protocol_rerun_nothing(checkout: Checkout) -> None:
-    checkout.edit("flexifed/federation.py", "lower `optimiser.learning_rate`", "reduce `optimiser.learning_rate`")
-    checkout.edit("flexifed/samples.py", "has changed since it was prepared", "is not what was prepared")
     checkout.edit(
-        "flexifed/protocol.py", "    rounds: Count = 502\n", "    rounds: Count = 502\n    participants: int = 0\n"
+        "flexifed/training/federation.py", "lower `optimiser.learning_rate`", "reduce `optimiser.learning_rate`"
+    )
+    checkout.edit("flexifed/data/samples.py", "has changed since it was prepared", "is not what was prepared")
+    checkout.edit(
+        "flexifed/settings/protocol.py",
+        "    rounds: Count = 502\n",
+        "    rounds: Count = 502\n    participants: int = 0\n",
     )
     assert checkout.planned() == {}
 

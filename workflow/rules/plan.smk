@@ -19,7 +19,7 @@ rule plan:
         common_layers=lambda wildcards: protocol_of(wildcards).common_layers,
         options=lambda wildcards: STUDY.family_options(wildcards.family, wildcards.protocol),
         code=code(
-            "flexifed.planning:for_family",
+            "flexifed.sharing.planning:for_family",
             "flexifed.strategies.{strategy}:groups",
             *(f"flexifed.models.{{family}}:{name}" for name in ("KIND", "VERSIONS", "build")),
         ),

@@ -22,6 +22,8 @@ rule prepare:
         runtime=120,
     params:
         options=lambda wildcards: STUDY.dataset(wildcards.dataset).options,
-        code=code("flexifed.prepare:prepare", "flexifed.datasets.{dataset}:prepare", "flexifed.datasets.{dataset}:KIND"),
+        code=code(
+            "flexifed.data.prepare:prepare", "flexifed.datasets.{dataset}:prepare", "flexifed.datasets.{dataset}:KIND"
+        ),
     script:
         "../scripts/prepare.py"

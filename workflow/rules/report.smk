@@ -27,6 +27,6 @@ rule report_page:
     params:
         expected=EXPECTED,
         code=code("flexifed.report"),
-        templates=digests("templates/*"),
+        templates=digests("report/templates/*"),
     script:
         "../scripts/report_page.py"

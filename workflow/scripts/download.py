@@ -1,9 +1,10 @@
-"""Download one data set's archives: adapter between the rule and flexifed.download."""
+"""Download one data set's archives: adapter between the rule and flexifed.data.download."""
 
 from pathlib import Path
 
-from flexifed import config, logs
-from flexifed.download import download
+from flexifed.data.download import download
+from flexifed.study import config
+from flexifed.system import logs
 
 with logs.to(snakemake.log[0]):
     study = config.parse(snakemake.config)

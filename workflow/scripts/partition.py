@@ -1,9 +1,10 @@
-"""Deal samples to clients: adapter between the rule and flexifed.partition."""
+"""Deal samples to clients: adapter between the rule and flexifed.data.partition."""
 
 from pathlib import Path
 
-from flexifed import logs, protocol
-from flexifed.partition import partition
+from flexifed.data.partition import partition
+from flexifed.settings import protocol
+from flexifed.system import logs
 
 with logs.to(snakemake.log[0]):
     partition(

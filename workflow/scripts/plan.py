@@ -1,8 +1,9 @@
-"""Make one plan: adapter between the rule and flexifed.plan."""
+"""Make one plan: adapter between the rule and flexifed.sharing.plan."""
 
 from pathlib import Path
 
-from flexifed import logs, plan, planning
+from flexifed.sharing import plan, planning
+from flexifed.system import logs
 
 with logs.to(snakemake.log[0]):
     the_plan = planning.for_family(

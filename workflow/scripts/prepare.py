@@ -1,9 +1,9 @@
-"""Prepare one data set: adapter between the rule and flexifed.prepare."""
+"""Prepare one data set: adapter between the rule and flexifed.data.prepare."""
 
 from pathlib import Path
 
-from flexifed import logs
-from flexifed.prepare import prepare
+from flexifed.data.prepare import prepare
+from flexifed.system import logs
 
 with logs.to(snakemake.log[0]):
     prepare(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from flexifed import logs
 from flexifed.figures import sharing
+from flexifed.system import logs
 
 with logs.to(snakemake.log[0]):
     sharing.write(

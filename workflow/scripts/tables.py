@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from flexifed import config, logs
 from flexifed.analysis import tables
+from flexifed.study import config
+from flexifed.system import logs
 
 with logs.to(snakemake.log[0]):
     study = config.parse(snakemake.config)

@@ -1,12 +1,13 @@
-"""Train one cell: adapter between the rule and flexifed.training."""
+"""Train one cell: adapter between the rule and flexifed.training.run."""
 
 from pathlib import Path
 
 import torch
 
-from flexifed import logs, progress, training
-from flexifed.cell import Cell
-from flexifed.job import CHECKPOINT_MINUTES, Job
+from flexifed.settings.cell import Cell
+from flexifed.settings.job import CHECKPOINT_MINUTES, Job
+from flexifed.system import logs, progress
+from flexifed.training.run import Inputs, run_cell
 
 torch.set_num_threads(snakemake.threads)
 
@@ -14,9 +15,9 @@ with logs.to(snakemake.log[0]):
     cell = Cell(**{**dict(snakemake.wildcards.items()), "seed": int(snakemake.wildcards.seed)})
     job = Job.from_settings(cell, snakemake.params.settings)
     with progress.rounds(str(cell), job.protocol.rounds, bar=False) as report:
-        training.run_cell(
+        run_cell(
             job,
-            training.Inputs(
+            Inputs(
                 prepared=Path(snakemake.input.card).parent,
                 partition_file=Path(snakemake.input.partition),
                 plan_file=Path(snakemake.input.plan),

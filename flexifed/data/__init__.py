@@ -1,0 +1,1 @@
+"""From archives to prepared arrays, batches and the clients' samples."""

@@ -1,0 +1,130 @@
+"""A cell with everything that it is resolved to: what decides whether it is up to date, and what `run.json` records."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flexifed.settings import codedigest
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Protocol, from_dict
+from flexifed.system import files
+from flexifed.system.errors import UserError
+
+CHECKPOINT_MINUTES = 10.0
+"""Between two checkpoints of a run, unless the study says otherwise."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One training run, resolved."""
+
+    cell: Cell
+    protocol: Protocol
+    family_options: Mapping[str, Any]
+    engine: str
+    precision: str = "float32"
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that training depends on, ready for JSON.
+
+        The rule for the final number is not one of them, and the protocol's options of families are among the cell's.
+        """
+        return _training_only(
+            {
+                "protocol": dataclasses.asdict(self.protocol),
+                "family_options": dict(self.family_options),
+                "engine": self.engine,
+                "precision": self.precision,
+            }
+        )
+
+    def is_recorded_as(self, settings: Mapping[str, Any]) -> bool:
+        """Whether the settings in a run record, which hold more of the protocol, are those of this job."""
+        try:
+            return through_defaults(settings) == _plain(self.settings())
+        except UserError:  # a key or value that is no longer known
+            return False
+
+    def is_up_to_date(self, path: Path) -> bool:
+        """Whether the run record at `path` is of these settings and the present code; False for a damaged one."""
+        try:
+            record = files.read_object(path)
+            return bool(record["digests"]["code"] == self.code() and self.is_recorded_as(record["settings"]))
+        except (UserError, KeyError, TypeError, AttributeError):
+            return False
+
+    def identity(self, path: Path) -> dict[str, Any]:
+        """The settings and the code digest that Snakemake compares with those of the last run.
+
+        Where the run record at `path` is up to date, they are given as the record has them: a key that has come since,
+        and whose value is its default, is no reason to train again.
+        """
+        if self.is_up_to_date(path):
+            record = files.read_object(path)
+            return {"settings": _training_only(record["settings"]), "code": record["digests"]["code"]}
+        return {"settings": _plain(self.settings()), "code": self.code()}
+
+    @classmethod
+    def from_settings(cls, cell: Cell, settings: Mapping[str, Any]) -> "Job":
+        """The inverse of `settings`; keys that are not there have their defaults.
+
+        Raises:
+            UserError: the protocol has a key that is not known, or a value that it cannot have.
+        """
+        protocol = from_dict(Protocol, settings["protocol"])
+        more = {key: settings[key] for key in ("precision",) if key in settings}
+        return cls(cell, protocol, settings["family_options"], settings["engine"], **more)
+
+    def code(self) -> str:
+        """Digest of the code the training depends on: the core, its engine, its family and its data set's transform.
+
+        How the data were prepared and dealt, and what the strategy decided, is represented by its outcome: samples,
+        partition and plan, each with a digest of its own.
+        """
+        return codedigest.digest(*self.roots())
+
+    def roots(self) -> tuple[str, ...]:
+        """Where the code that the training depends on begins, see `flexifed.settings.codedigest`."""
+        return (
+            "flexifed.training.federation:assemble",
+            "flexifed.training.federation:loop",
+            "flexifed.training.precision:applied",
+            f"flexifed.engines.{self.engine}:create",
+            *(f"flexifed.models.{self.cell.family}:{name}" for name in ("VERSIONS", "build", "initialise")),
+            f"flexifed.datasets.{self.cell.dataset}:TRANSFORM",
+        )
+
+    def partition_code(self) -> str:
+        """Digest of the code that the job's partition depends on."""
+        return partition_code(self.protocol.partition.partitioner)
+
+
+def partition_code(partitioner: str) -> str:
+    """Digest of the code that partitions made by a partitioner depend on."""
+    return codedigest.digest("flexifed.data.partition:partition", f"flexifed.partitioners.{partitioner}:partition")
+
+
+RECORDED_ONLY = ("final", "family_options")
+"""Keys of the protocol that training does not depend on: a rule for tables, and what is among the cell's options."""
+
+
+def _training_only(settings: Mapping[str, Any]) -> dict[str, Any]:
+    protocol = {key: value for key, value in settings["protocol"].items() if key not in RECORDED_ONLY}
+    return {**settings, "protocol": protocol}
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back: lists for tuples."""
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain
+
+
+def through_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded settings as today's code would record them: keys that have come since have their defaults.
+
+    Raises:
+        UserError: a key or value of the protocol is no longer known.
+    """
+    return _plain(Job.from_settings(Cell("", "", "", "", 0), settings).settings())

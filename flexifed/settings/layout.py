@@ -1,0 +1,33 @@
+"""Where everything lands below `results/{study}/`: patterns for the workflow's wildcards and the command line."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from flexifed.settings.cell import Cell
+
+RESULTS = "results"
+
+SOURCE = "data/{dataset}.source.json"
+"""What was downloaded and verified, or which local copy is used."""
+DATA = "data/{dataset}"
+"""Prepared arrays and their card."""
+PARTITION = "partitions/{dataset}/{protocol}/seed{seed}.parquet"
+"""Which client holds which samples, the same for every family and strategy of a seed."""
+PLAN = "plans/{family}/{strategy}/{protocol}.json"
+"""Which clients average which layer."""
+CELL = "cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}"
+"""`history.parquet` and `run.json` of one training run."""
+
+
+OVERVIEW_PANELS = 8
+"""Panels of an overview at most; more are too small to compare, or too many for a page."""
+
+
+def study_folder(study: str) -> Path:
+    """Folder of a study's results, relative to the working directory."""
+    return Path(RESULTS) / study
+
+
+def has_overview(cells: Iterable[Cell]) -> bool:
+    """Whether a study's convergence is drawn in one figure as well: where its blocks are not too many panels."""
+    return len({(cell.dataset, cell.family, cell.protocol) for cell in cells}) <= OVERVIEW_PANELS

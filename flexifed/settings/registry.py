@@ -1,0 +1,126 @@
+"""Plugins by file name: the file's name is the registered name, the config value and the wildcard value.
+
+A kind of plugin is a folder of this package; a plugin is a module in it whose name does not begin with an underscore.
+Names, constants and keyword options are read from the source text, so that the workflow can check a whole study
+without importing a single plugin (or torch).
+"""
+
+import ast
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from flexifed.system.errors import UserError
+
+PACKAGE = Path(__file__).parent.parent
+
+FOLDERS = {
+    "dataset": "datasets",
+    "family": "models",
+    "strategy": "strategies",
+    "partitioner": "partitioners",
+    "engine": "engines",
+}
+
+
+@lru_cache
+def names(kind: str) -> tuple[str, ...]:
+    """All registered names of a kind (a key of `FOLDERS`), sorted."""
+    folder = PACKAGE / FOLDERS[kind]
+    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
+
+
+def unknown(what: str, given: object, known: Iterable[str]) -> UserError:
+    """The error for a name that is not known, with the nearest known one."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(given).lower().replace("-", "_"), known, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UserError(f"unknown {what} {given!r}.{hint} Known: {', '.join(known)}.")
+
+
+def check(kind: str, name: str) -> str:
+    """Return `name` if it is registered.
+
+    Raises:
+        UserError: the name is not known; the message holds the nearest known name and all of them.
+    """
+    if name not in names(kind):
+        raise unknown(kind, name, names(kind))
+    return name
+
+
+def path(kind: str, name: str) -> Path:
+    """The source file of a plugin."""
+    return PACKAGE / FOLDERS[kind] / f"{check(kind, name)}.py"
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """Import a plugin's module."""
+    return importlib.import_module(f"flexifed.{FOLDERS[kind]}.{check(kind, name)}")
+
+
+@lru_cache
+def _tree(kind: str, name: str) -> ast.Module:
+    return ast.parse(path(kind, name).read_text())
+
+
+def constant(kind: str, name: str, constant_name: str, default: Any = None) -> Any:
+    """The value of a literal constant of a plugin, read without importing it; `default` where the plugin has none."""
+    for node in _tree(kind, name).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(t, ast.Name) and t.id == constant_name for t in targets):
+            assert isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+            return ast.literal_eval(node.value)
+    assert default is not None, f"{path(kind, name)} has no constant {constant_name}"
+    return default
+
+
+def allowed(kind: str, name: str) -> dict[str, tuple[Any, ...]]:
+    """A plugin's constant `ALLOWED`: for an option its words, or its least and most number (None: no bound)."""
+    limits: dict[str, tuple[Any, ...]] = constant(kind, name, "ALLOWED", {})
+    return limits
+
+
+def keywords(kind: str, name: str, function: str) -> dict[str, Any]:
+    """Keyword-only parameters of a plugin's function and their (literal) defaults, read without importing it."""
+    for node in _tree(kind, name).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            return {arg.arg: ast.literal_eval(default) for arg, default in pairs if default is not None}
+    raise AssertionError(f"{path(kind, name)} has no function {function}")
+
+
+def check_options(kind: str, name: str, function: str, options: Mapping[str, Any]) -> None:
+    """Check a plugin's options against the keyword-only parameters of the function that takes them.
+
+    Raises:
+        UserError: an option is not known, its type is not that of the default, or its value is not allowed.
+    """
+    known, limits = keywords(kind, name, function), allowed(kind, name)
+    for key, value in options.items():
+        if key not in known:
+            raise unknown(f"option of {kind} {name!r}", key, known)
+        default = known[key]
+        fits = isinstance(value, int | float) if isinstance(default, float) else isinstance(value, type(default))
+        if default is not None and (not fits or isinstance(value, bool) != isinstance(default, bool)):
+            raise UserError(
+                f"option {key!r} of {kind} {name!r} must be of type {type(default).__name__} "
+                f"(its default is {default!r}), got {value!r}."
+            )
+        if key in limits:
+            _check_allowed(f"{key} of {kind} {name!r}", value, limits[key])
+
+
+def _check_allowed(what: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if isinstance(value, str):
+        if value not in allowed:
+            raise unknown(what, value, allowed)
+        return
+    least, most = allowed
+    if not ((least is None or value >= least) and (most is None or value <= most)):
+        bounds = f"{least:g} or more" if most is None else f"between {least:g} and {most:g}"
+        raise UserError(f"{what} must be {bounds}, got {value!r}.")

@@ -1,0 +1,1 @@
+"""Who averages what: layers, prefix tree, plan."""

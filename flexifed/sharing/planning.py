@@ -1,0 +1,149 @@
+"""Making plans: a strategy decides from architectures alone, before any training. And printing them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from flexifed import models
+from flexifed.settings import registry
+from flexifed.sharing import prefix_tree
+from flexifed.sharing.layers import Chain, chain
+from flexifed.sharing.plan import Average, Plan, check, first_layer, layer_names, ranges
+
+SHAPES = {"image": (3, 32, 32), "text": (1024,)}
+"""Sample shape by kind that plans are made with. It has no influence on the groups, nor has the number of classes."""
+CLASSES = 10
+
+CLASSIFIER = ("same_architecture", "none", "all")
+
+
+def for_family(
+    family: str,
+    strategy: str,
+    *,
+    versions: Sequence[str],
+    classifier: str = "same_architecture",
+    common_layers: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Plan:
+    """The plan of a federation whose client i holds `versions[i]` of a family; takes milliseconds, no weights needed.
+
+    Args:
+        family: registered name.
+        strategy: registered name.
+        versions: one per client.
+        classifier: see `make`.
+        common_layers: see `make`.
+        options: the family's options.
+
+    Raises:
+        UserError: a name or an option is not known.
+    """
+    shape = SHAPES[registry.load("family", family).KIND]
+    built = {v: chain(models.build_meta(family, v, shape, CLASSES, options or {})) for v in sorted(set(versions))}
+    return make(family, strategy, versions, [built[version] for version in versions], classifier, common_layers)
+
+
+def make(
+    family: str,
+    strategy: str,
+    versions: Sequence[str],
+    chains: Sequence[Chain],
+    classifier: str,
+    common_layers: int | None = None,
+) -> Plan:
+    """Ask a strategy who averages what, and settle the classifier layers.
+
+    Args:
+        family: registered name, recorded only.
+        strategy: registered name.
+        versions: one per client; clients of one version have equal chains.
+        chains: one per client.
+        classifier: fully connected layers are averaged as the strategy says, which is within one architecture
+            ("same_architecture"); not at all ("none"); or, those that the strategy averages within an architecture,
+            across architectures too, matched by place in the classifier and signature ("all"; paper, Table 3).
+        common_layers: as many layers, counted from the input, can be common to clients of different versions; None
+            for all that are.
+
+    Raises:
+        UserError: a name is not known.
+    """
+    if classifier not in CLASSIFIER:
+        raise registry.unknown("value of classifier", classifier, CLASSIFIER)
+    tree = prefix_tree.build(
+        [_comparable(version, layers, common_layers) for version, layers in zip(versions, chains, strict=True)]
+    )
+    groups = [
+        Average(group.clients, (group.depth,) * len(group.clients), chains[group.clients[0]][group.depth - 1].name)
+        for group in registry.load("strategy", strategy).groups(tree)
+    ]
+    if classifier != "same_architecture":
+        across = _across_versions(groups, chains) if classifier == "all" else []
+        groups = [group for group in groups if first_layer(group, chains).role == "base"] + across
+    plan = Plan(
+        family=family,
+        strategy=strategy,
+        classifier=classifier,
+        versions=tuple(versions),
+        layers={version: layer_names(chains[versions.index(version)]) for version in sorted(set(versions))},
+        groups=tuple(sorted((g for g in groups if len(g.clients) > 1), key=lambda g: (g.depths[0], g.clients))),
+    )
+    check(plan, chains)
+    return plan
+
+
+def _comparable(version: str, layers: Chain, common_layers: int | None) -> list[tuple[str, ...]]:
+    """What the tree compares: a layer's signature, and the version as well where versions are to share no more."""
+    limit = len(layers) if common_layers is None else common_layers
+    return [(layer.signature,) if i < limit else (layer.signature, version) for i, layer in enumerate(layers)]
+
+
+def _across_versions(groups: Iterable[Average], chains: Sequence[Chain]) -> list[Average]:
+    """The groups of classifier layers, merged where place in the classifier and signature agree."""
+    merged: dict[tuple[int, str], list[tuple[int, int]]] = {}
+    for group in groups:
+        if first_layer(group, chains).role == "classifier":
+            for client, depth in zip(group.clients, group.depths, strict=True):
+                place = sum(layer.role == "classifier" for layer in chains[client][: depth - 1])
+                merged.setdefault((place, chains[client][depth - 1].signature), []).append((client, depth))
+    averages = []
+    for places in merged.values():
+        clients, depths = zip(*sorted(places), strict=True)
+        averages.append(Average(clients, depths, chains[clients[0]][depths[0] - 1].name))
+    return averages
+
+
+def describe(plan: Plan) -> str:
+    """A plan as text: for every version, its layers and who averages them; runs of layers share a line."""
+    known = registry.constant("family", plan.family, "VERSIONS")
+    titles = dict(zip(known, registry.constant("family", plan.family, "TITLES"), strict=True))
+    holders: dict[tuple[str, tuple[tuple[str, str, str], ...]], list[int]] = {}
+    for client, version in enumerate(plan.versions):
+        holders.setdefault((version, tuple(_lines(plan, client))), []).append(client)
+    lines = [f"{plan.strategy} for {plan.family}, classifier: {plan.classifier}"]
+    for (version, rows), clients in holders.items():
+        lines += ["", f"{version} = {titles[version]}: {_clients(clients)}"]
+        lines += [f"  {depths:<7} {names:<44} {partners}".rstrip() for depths, names, partners in rows]
+    return "\n".join(lines)
+
+
+def _lines(plan: Plan, client: int) -> Iterator[tuple[str, str, str]]:
+    """Depths, layer names and partners of each run of layers that a client averages with the same clients."""
+    names = plan.layers[plan.versions[client]]
+    partners: list[tuple[int, ...]] = [()] * len(names)
+    for group in plan.groups:
+        if client in group.clients:
+            partners[group.depths[group.clients.index(client)] - 1] = group.clients
+    start = 0
+    for end in range(1, len(names) + 1):
+        if end == len(names) or partners[end] != partners[start]:
+            single = end == start + 1
+            yield (
+                f"{start + 1}" if single else f"{start + 1}-{end}",
+                names[start] if single else f"{names[start]} .. {names[end - 1]}",
+                f"averaged by {_clients(partners[start])}" if partners[start] else "personal",
+            )
+            start = end
+
+
+def _clients(clients: Sequence[int]) -> str:
+    return f"{'client' if len(clients) == 1 else 'clients'} {ranges(clients)}"

@@ -1,0 +1,1 @@
+"""A study's configuration, and one cell of it without Snakemake."""

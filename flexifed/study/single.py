@@ -1,0 +1,176 @@
+"""One cell from nothing to its history, without Snakemake, into the places where the workflow looks.
+
+A `Run` holds all that it takes and can be written as JSON, so that a cell can be resolved where a study is read (which
+needs pydantic) and run on a machine that has PyTorch and little else.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flexifed.data.archives import Archive
+from flexifed.settings import checks, layout, registry
+from flexifed.settings.cell import Cell
+from flexifed.settings.job import CHECKPOINT_MINUTES, Job
+from flexifed.settings.protocol import from_dict
+from flexifed.system import files, locks
+from flexifed.system.errors import UserError
+from flexifed.system.progress import rounds
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a data set comes from, see `flexifed.study.config.DatasetSettings`; `downloads` is for archives."""
+
+    local: str | None
+    archives: tuple[Archive, ...] | None
+    options: Mapping[str, Any]
+    downloads: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A cell of a study, resolved, with the source of its data."""
+
+    study: str
+    job: Job
+    source: Source
+    checkpoint_minutes: float = CHECKPOINT_MINUTES
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "study": self.study,
+            "cell": dataclasses.asdict(self.job.cell),
+            "settings": {**self.job.settings(), "protocol": dataclasses.asdict(self.job.protocol)},
+            "source": dataclasses.asdict(self.source),
+            "checkpoint_minutes": self.checkpoint_minutes,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Run":
+        """The inverse of `to_json`.
+
+        Raises:
+            UserError: a value is not one that `to_json` writes; its place is named.
+        """
+        for key, kind in (("study", str), ("cell", Mapping), ("settings", Mapping), ("source", Mapping)):
+            if not isinstance(values.get(key), kind):
+                raise UserError(f"{key}: expected {kind.__name__}, got {values.get(key)!r}.")
+        cell, source = from_dict(Cell, values["cell"], "cell"), from_dict(Source, values["source"], "source")
+        settings = values["settings"]
+        for key, kind in (("protocol", Mapping), ("family_options", Mapping), ("engine", str), ("precision", str)):
+            if not isinstance(settings.get(key), kind):
+                raise UserError(f"settings.{key}: expected {kind.__name__}, got {settings.get(key)!r}.")
+        for name in (values["study"], cell.protocol):
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                raise UserError(f"{name!r} cannot be the name of a study or protocol: letters, digits, - and _ can.")
+        if cell.seed < 0:
+            raise UserError(f"cell.seed: expected 0 or more, got {cell.seed}.")
+        for plugin in ("dataset", "family", "strategy"):
+            checks.names(plugin, [getattr(cell, plugin)], f"cell.{plugin}")
+        with checks.at("source.options"):
+            registry.check_options("dataset", cell.dataset, "prepare", source.options)
+        job = Job.from_settings(cell, settings)
+        with checks.at("settings"):
+            registry.check_options("family", cell.family, "build", settings["family_options"])
+            checks.engine(job.engine, job.precision)
+            checks.protocol(job.protocol, cell.family)
+        minutes = values.get("checkpoint_minutes")
+        if not isinstance(minutes, int | float) or not minutes >= 0:
+            raise UserError(f"checkpoint_minutes: expected 0 or more, got {minutes!r}.")
+        return cls(values["study"], job, source, minutes)
+
+
+def run(run: Run, device: str | None = None) -> Path:
+    """Run what is missing before the cell, then the cell itself, even where it has been run before.
+
+    Returns:
+        The cell's folder, with `history.parquet` and `run.json`.
+
+    Raises:
+        UserError: as the stages do.
+        Interrupted: a signal asked the cell to stop; run it again to go on.
+    """
+    root, job = layout.study_folder(run.study), run.job
+    receipt, prepared, partition_file, plan_file, out = (
+        root / pattern.format(**vars(job.cell))
+        for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.CELL)
+    )
+    with locks.held(prepared.with_suffix(".lock")):  # cells that start side by side share their data
+        prepare(job.cell.dataset, run.source, receipt, prepared)
+    make_partition(job, prepared, partition_file)
+    make_plan(job, plan_file)
+
+    import torch  # only now: the stages above fail faster without it
+
+    from flexifed.training.run import Inputs, run_cell
+
+    with rounds(str(job.cell), job.protocol.rounds) as progress:
+        run_cell(
+            job,
+            Inputs(prepared, partition_file, plan_file),
+            out,
+            progress,
+            device=torch.device(device) if device else None,
+            checkpoint_minutes=run.checkpoint_minutes,
+        )
+    return out
+
+
+def prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
+    """Prepare the data set in the folder `out`, unless it is there from the same place with the same options.
+
+    Where there is no receipt (prepared data that came from another machine), the place is not asked for.
+
+    Raises:
+        UserError: as download and preparation do.
+    """
+    from flexifed.data import prepare
+    from flexifed.data.download import download
+
+    options = registry.keywords("dataset", dataset, "prepare") | dict(source.options)
+    if (out / "card.json").exists() and files.read_json(out / "card.json")["options"] == options:
+        place = Path(source.local) if source.local else Path(source.downloads) / dataset
+        if not receipt.exists() or files.read_json(receipt)["path"] in (None, str(place)):
+            return
+    download(
+        dataset,
+        local=Path(source.local) if source.local else None,
+        archives=source.archives,
+        downloads=Path(source.downloads),
+        receipt=receipt,
+    )
+    prepare.prepare(dataset, receipt=receipt, options=source.options, out=out)
+
+
+def make_partition(job: Job, prepared: Path, out: Path) -> None:
+    """Write the job's partition."""
+    from flexifed.data.partition import partition
+
+    protocol = job.protocol
+    partition(
+        prepared,
+        protocol.partition,
+        clients=protocol.clients,
+        test_set=protocol.test_set,
+        seed=job.cell.seed,
+        out=out,
+    )
+
+
+def make_plan(job: Job, out: Path) -> None:
+    """Write the job's plan."""
+    from flexifed.sharing import plan, planning
+
+    made = planning.for_family(
+        job.cell.family,
+        job.cell.strategy,
+        versions=job.protocol.client_versions(),
+        classifier=job.protocol.classifier,
+        common_layers=job.protocol.common_layers,
+        options=job.family_options,
+    )
+    plan.write(made, out)

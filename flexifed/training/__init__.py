@@ -1,0 +1,1 @@
+"""A federation and its rounds: clients, weights, averaging, history, checkpoints, and one cell from files to result."""

@@ -1,0 +1,176 @@
+"""Checkpoints inside a cell: everything the next round depends on, so that an interrupted run loses minutes.
+
+Random choices come from streams named by round; so what the next round depends on is the clients' weights, their
+momentum where the protocol keeps it, and the number of the round, and what the result depends on is the history so far.
+
+A checkpoint is two files: `round{n}.safetensors` with the weights, and `round{n}.json`, written after it, with the
+history, the identity of the run, and the digests of both. It counts only where both digests are right. The newest two
+stay: one more than needed, should the newest be damaged.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from flexifed.settings.job import through_defaults
+from flexifed.system import files
+from flexifed.system.errors import UserError
+from flexifed.training import tensorfile
+from flexifed.training.client import Client
+from flexifed.training.history import History
+
+log = logging.getLogger("flexifed")
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Session:
+    """One process's share of a run.
+
+    Attributes:
+        first: round it began with, from 1.
+        started: UTC time, ISO 8601.
+        device: what it ran on.
+        seconds: it has taken up to the checkpoint (or the end).
+    """
+
+    first: int
+    started: str
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint holds beside the weights.
+
+    Attributes:
+        round: the last round that was finished.
+        history: of the rounds up to it.
+        sessions: the processes that have worked on the run.
+    """
+
+    round: int
+    history: History
+    sessions: tuple[Session, ...]
+
+
+class Checkpoints:
+    """The checkpoints of one run, in a folder of their own."""
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], minutes: float) -> None:
+        """Args:
+        folder: created when the first checkpoint is written.
+        identity: all that the run depends on, ready for JSON; a checkpoint with another one is not used.
+        minutes: at least so long between two checkpoints; 0 for one after every round.
+        """
+        self.folder = folder
+        self.identity = json.loads(json.dumps(identity))
+        self.minutes = minutes
+        self.last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time for the next checkpoint."""
+        return time.monotonic() - self.last >= 60 * self.minutes
+
+    def save(self, saved: Saved, clients: Sequence[Client]) -> bool:
+        """Write a checkpoint, and then remove all but the newest two; those of later rounds are of another run.
+
+        Returns:
+            Whether it was written. A failure (a full disk) is logged and not raised: the run is worth more than its
+            checkpoint.
+        """
+        self.last = time.monotonic()
+        weights, record = self._paths(saved.round)
+        try:
+            with files.complete(weights) as partial, partial.open("wb") as stream:
+                tensorfile.write(stream, _tensors(clients))
+            body = {
+                "round": saved.round,
+                "identity": self.identity,
+                "weights": files.digest(weights),
+                "history": saved.history.columns(),
+                "sessions": [asdict(session) for session in saved.sessions],
+            }
+            with files.complete(record) as partial:
+                partial.write_text(json.dumps({"digest": _digest(body), "body": body}))
+        except (UserError, OSError) as error:
+            log.warning("no checkpoint after round %d: %s The run goes on.", saved.round, error)
+            with suppress(OSError):
+                weights.unlink(missing_ok=True)
+            return False
+        ours = [path for path in self._records() if path.stem <= record.stem]
+        kept = {path.stem for path in ours[:KEPT]}
+        for path in self.folder.iterdir():
+            if path.stem not in kept:
+                path.unlink(missing_ok=True)
+        return True
+
+    def restore(self, clients: Sequence[Client]) -> Saved | None:
+        """Put the newest good checkpoint's weights into the clients and return the rest; None where there is none.
+
+        What is not used is named in the log, with the reason.
+        """
+        for path in self._records():
+            try:
+                saved = self._read(path, clients)
+            except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+                log.warning("checkpoint %s is not used: %s", path, error)
+            else:
+                log.info("continuing after round %d from %s", saved.round, path)
+                return saved
+        return None
+
+    def _records(self) -> list[Path]:
+        """Newest first."""
+        return sorted(self.folder.glob("round*.json"), reverse=True)
+
+    def _read(self, path: Path, clients: Sequence[Client]) -> Saved:
+        stored = json.loads(path.read_text())
+        body = stored["body"]
+        if stored["digest"] != _digest(body):
+            raise ValueError("its digest is wrong, it is damaged")
+        theirs = {**body["identity"], **through_defaults(body["identity"])}
+        different = [key for key in self.identity if theirs.get(key) != self.identity[key]]
+        if different:
+            raise ValueError(f"it is of a run with other {', '.join(different)}")
+        weights, _ = self._paths(body["round"])
+        if files.digest(weights) != body["weights"]:
+            raise ValueError(f"the digest of {weights.name} is wrong, it is damaged")
+        tensorfile.read_into(weights, _tensors(clients))
+        sessions = tuple(Session(**session) for session in body["sessions"])
+        return Saved(body["round"], History.of(body["history"]), sessions)
+
+    def remove(self) -> None:
+        """Remove all checkpoints and their folder: the run is finished."""
+        if self.folder.is_dir():
+            for path in self.folder.iterdir():
+                path.unlink(missing_ok=True)
+            self.folder.rmdir()
+
+    def _paths(self, round_number: int) -> tuple[Path, Path]:
+        stem = self.folder / f"round{round_number:06}"
+        return stem.with_suffix(".safetensors"), stem.with_suffix(".json")
+
+
+def _tensors(clients: Sequence[Client]) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for client in clients:
+        name = f"client{client.id:06}"
+        found |= {f"{name}.values": client.weights.values, f"{name}.counters": client.weights.counters}
+        if client.velocity is not None:
+            found[f"{name}.velocity"] = client.velocity.values
+    return found
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""A client of the federation, and which samples it trains on in which order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flexifed.data.transforms import Transform
+from flexifed.settings import rng
+from flexifed.settings.protocol import Protocol
+from flexifed.sharing.layers import Layer
+from flexifed.system.errors import UserError
+from flexifed.training.weights import Weights
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One split of a data set, whole, on the training device.
+
+    Attributes:
+        inputs: `[N, ...]`, in the stored dtype (uint8, int16 or float16).
+        labels: int64 `[N]`.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client: the numbers of its model and the samples it holds.
+
+    Attributes:
+        id: 0 .. clients - 1.
+        version: version of the family, e.g. `V1`.
+        chain: the model's layers in execution order.
+        weights: the numbers of its model, see `flexifed.training.weights`.
+        velocity: the momentum at the end of its last round, zero at first, laid out as the weights; None where each
+            round begins with a new optimiser.
+        train: int64 `[n]`, indices into the training split, in the order that the slices walk.
+        test: int64 `[m]`, indices into the test split.
+    """
+
+    id: int
+    version: str
+    chain: tuple[Layer, ...]
+    weights: Weights
+    train: np.ndarray[Any, np.dtype[np.int64]]
+    test: np.ndarray[Any, np.dtype[np.int64]]
+    velocity: Weights | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One SGD step's samples.
+
+    Attributes:
+        indices: int64 `[b]`, into the training split.
+        draws: the transform's random choices for these samples, each `[b, ...]`.
+    """
+
+    indices: Tensor
+    draws: dict[str, Tensor]
+
+
+WRAP = 2500
+"""Where the slice pointer of the authors' script wraps, whatever the size of a client's list."""
+
+
+def slice_of(order: np.ndarray, round_number: int, slices: int, pointer: str = "walking") -> np.ndarray:
+    """The part of a client's list that a round trains on: slice `(round - 1) mod slices` of near-equal slices.
+
+    The authors' script takes a tenth each round and wraps at a hard-coded 2,500, which is right for CIFAR-10 only;
+    "walking" is the same walk for any size.
+
+    Args:
+        order: `[n]`, the client's list.
+        round_number: counted from 1.
+        slices: how many slices a pass over the list takes; at most `n` of them hold samples.
+        pointer: "walking"; "frozen" for the first slice in every round; or "wraps_at_2500" for the authors' own walk,
+            which reaches 64 % of a list of 4,500.
+
+    Raises:
+        UserError: the authors' pointer stands behind the end of the list.
+    """
+    slices = min(slices, len(order))
+    if pointer == "wraps_at_2500":
+        return _authors_slice(order, round_number, len(order) // slices)
+    return np.array_split(order, slices)[0 if pointer == "frozen" else (round_number - 1) % slices]
+
+
+def _authors_slice(order: np.ndarray, round_number: int, size: int) -> np.ndarray:
+    start = (round_number - 1) * size % WRAP
+    if start >= len(order):
+        raise UserError(
+            f"the slice pointer stands at {start:,} of a list of {len(order):,} samples, since it wraps at {WRAP:,} as "
+            "in the authors' script; use `slice_pointer: walking`."
+        )
+    return order[start : start + size]
+
+
+def batches(client: Client, transform: Transform, protocol: Protocol, seed: int, round_number: int) -> Iterator[Batch]:
+    """Every SGD step of a client's local round, with all of its random choices.
+
+    The choices come from the stream `(seed, "local", client, round)` alone, so they are the same for every strategy,
+    for every engine and after a resume.
+    """
+    generator = rng.stream(seed, "local", client.id, round_number)
+    part = slice_of(client.train, round_number, protocol.slices, protocol.slice_pointer)
+    for _ in range(protocol.local_epochs):
+        order = generator.permutation(part) if protocol.shuffle else part
+        draws = {name: torch.from_numpy(values) for name, values in transform.draw(generator, len(order)).items()}
+        indices = torch.from_numpy(order)
+        for start in range(0, len(order), protocol.batch_size):
+            step = slice(start, start + protocol.batch_size)
+            yield Batch(indices[step], {name: values[step] for name, values in draws.items()})

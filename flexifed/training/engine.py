@@ -1,0 +1,98 @@
+"""How a federation's clients are trained: the seam between the round loop and the machine.
+
+An engine is a file of `flexifed/engines/` with a function ``create(federation: Federation) -> Engine`` and a constant
+`PRECISIONS`, the precisions it offers (see `flexifed.training.precision`). Every engine takes its batches and random
+choices from `flexifed.training.client.batches`, so engines differ in speed and rounding and in nothing else.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol as Interface
+
+import torch
+from torch import nn
+
+from flexifed.data.transforms import Transform
+from flexifed.settings.protocol import Protocol
+from flexifed.sharing.plan import Plan
+from flexifed.system.errors import UserError
+from flexifed.training.client import Client, Samples
+
+NO_MEMORY = ("can't allocate memory", "could not create a memory", "could not create a primitive")
+"""What PyTorch's allocator and oneDNN say on a CPU, as errors of no class of their own."""
+
+
+@dataclass(frozen=True)
+class Federation:
+    """All that training needs; an engine may change the clients' weights and momentum and nothing else.
+
+    Attributes:
+        models: one for each version; which client's numbers it holds is up to the engine.
+        precision: one of the engine's `PRECISIONS`.
+    """
+
+    clients: list[Client]
+    models: Mapping[str, nn.Module]
+    train: Samples
+    test: Samples
+    transform: Transform
+    plan: Plan
+    protocol: Protocol
+    seed: int
+    device: torch.device
+    precision: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A client's model on its test samples.
+
+    Attributes:
+        accuracy: 0 .. 1, in `eval()`.
+        loss: mean cross-entropy in nats, in `eval()`.
+        accuracy_train_mode: 0 .. 1, with dropout and batch statistics as in the authors' script; None if not asked for.
+    """
+
+    accuracy: float
+    loss: float
+    accuracy_train_mode: float | None
+
+
+@contextmanager
+def working_on(client: Client) -> Iterator[None]:
+    """Turn a want of memory into an error that names the client.
+
+    Raises:
+        UserError: PyTorch, oneDNN or Python could not get the memory they asked for.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError; on a CPU only texts differ
+        wanted = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not wanted and not any(text in str(error) for text in NO_MEMORY):
+            raise
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"client {client.id} ({client.version}): out of memory ({said}). Run fewer cells at a time, or take fewer "
+            "clients, a smaller `batch_size` or a narrower family."
+        ) from error
+
+
+class Engine(Interface):
+    """Trains and averages all clients of one federation."""
+
+    def train(self, round_number: int) -> list[float]:
+        """Train every client on its slice of this round (counted from 1); returns each client's mean training loss."""
+        ...
+
+    def aggregate(self) -> None:
+        """Replace what the plan averages by its mean."""
+        ...
+
+    def evaluate(self, round_number: int, *, train_mode: bool) -> list[Evaluation]:
+        """Test every client's model on the client's test samples.
+
+        Nothing is changed, but for the running statistics where the protocol wants the authors' test in training mode.
+        """
+        ...

@@ -1,0 +1,187 @@
+"""One cell from its files to its result: goes on from a checkpoint, leaves checkpoints, records where it comes from."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from flexifed.data import samples
+from flexifed.settings import registry
+from flexifed.settings.job import CHECKPOINT_MINUTES, Job
+from flexifed.system import files, locks, provenance
+from flexifed.system.errors import UserError
+from flexifed.system.interruption import Interrupted, noticed
+from flexifed.system.progress import Progress
+from flexifed.training import aggregation, federation, precision
+from flexifed.training.checkpoint import Checkpoints, Saved, Session
+from flexifed.training.engine import Federation
+from flexifed.training.history import History
+
+log = logging.getLogger("flexifed")
+
+FAILED = "failed.json"
+"""Beside a cell's results: how a run ended that would end so again."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that a cell is trained from.
+
+    Attributes:
+        prepared: folder of the prepared data set.
+        partition_file: which client holds which samples.
+        plan_file: which clients average which layer.
+    """
+
+    prepared: Path
+    partition_file: Path
+    plan_file: Path
+
+
+class Clock:
+    """This process's share of a run, as it stands."""
+
+    def __init__(self, first: int, device: torch.device) -> None:
+        self.first = first
+        self.device = device
+        self.started = datetime.now(UTC)
+        self.zero = time.monotonic()
+
+    def session(self) -> Session:
+        """The share up to now."""
+        started, seconds = self.started.isoformat(timespec="seconds"), round(time.monotonic() - self.zero, 1)
+        return Session(self.first, started, provenance.device_name(self.device), seconds)
+
+
+def run_cell(
+    job: Job,
+    inputs: Inputs,
+    out: Path,
+    progress: Progress,
+    *,
+    device: torch.device | None = None,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
+    failed_history: Path | None = None,
+) -> None:
+    """Train one cell and write `history.parquet` and, last, `run.json` into the folder `out`.
+
+    Continues from a checkpoint in `out/checkpoints` where there is one of the same run.
+
+    Args:
+        job: the cell and its settings.
+        inputs: what it is trained from.
+        out: folder to write to; created.
+        progress: called after every round.
+        device: by default a GPU if there is one.
+        checkpoint_minutes: at least so long between two checkpoints; 0 for one after every round.
+        failed_history: where to keep the history of a run that fails.
+
+    Raises:
+        UserError: a client's training loss is not finite, memory was not enough, or another process trains this cell.
+        Interrupted: a signal asked the run to stop; it has left a checkpoint.
+    """
+    with locks.alone(out / ".lock", f"training of {job.cell}"):
+        device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
+        log.info("%s on %s", job.cell, provenance.device_name(device))
+        f = federation.assemble(job, inputs.prepared, inputs.partition_file, inputs.plan_file, device)
+        digests = _digests(job, inputs, f)
+        checkpoints = Checkpoints(out / "checkpoints", _identity(job, inputs, digests), checkpoint_minutes)
+        _check_has_not_failed(out / FAILED, checkpoints.identity)
+        saved = checkpoints.restore(f.clients) or Saved(0, History(), ())
+        clock = Clock(saved.round + 1, device)
+        try:
+            _train(job, f, saved, clock, checkpoints, progress)
+        except UserError as error:
+            if failed_history is not None:
+                saved.history.write(failed_history)
+            if isinstance(error, federation.NotFinite):
+                files.write_json(out / FAILED, {"error": str(error), "identity": checkpoints.identity})
+            raise
+        saved.history.write(out / "history.parquet")
+        sessions = (*saved.sessions, clock.session())
+        files.write_json(out / "run.json", _record(job, inputs, f, digests, sessions))
+        checkpoints.remove()
+        (out / FAILED).unlink(missing_ok=True)
+
+
+def _check_has_not_failed(path: Path, identity: Mapping[str, Any]) -> None:
+    """Refuse to train again what a scheduler's retry would only bring to the same end.
+
+    Raises:
+        UserError: the same run has come to a loss that is not finite before.
+    """
+    if path.exists() and (failure := files.read_object(path)).get("identity") == identity:
+        raise UserError(
+            f"{failure.get('error')} The same settings, code and data came to this before, so nothing was trained; "
+            f"change them, or remove {path} to try again."
+        )
+
+
+def _train(job: Job, f: Federation, saved: Saved, clock: Clock, checkpoints: Checkpoints, progress: Progress) -> None:
+    """The rounds that are left, with a checkpoint where one is due or a signal asks to stop."""
+    with precision.applied(job.precision), noticed() as request:
+
+        def after_round(round_number: int) -> None:
+            if round_number < job.protocol.rounds and (request.name or checkpoints.due()):
+                so_far = Saved(round_number, saved.history, (*saved.sessions, clock.session()))
+                kept = checkpoints.save(so_far, f.clients)
+                if request.name:
+                    lost = "" if kept else ", without a checkpoint of it (see the log)"
+                    raise Interrupted(f"{job.cell}: stopped after round {round_number} by {request.name}{lost}")
+
+        engine = registry.load("engine", job.engine).create(f)
+        federation.loop(f, engine, progress, saved.history, saved.round, after_round)
+
+
+def _digests(job: Job, inputs: Inputs, f: Federation) -> dict[str, str]:
+    return {
+        "partition": files.digest(inputs.partition_file),
+        "plan": files.digest(inputs.plan_file),
+        "initial_weights": federation.weights_digest(f.clients),
+        "code": job.code(),
+    }
+
+
+def _identity(job: Job, inputs: Inputs, digests: dict[str, str]) -> dict[str, Any]:
+    """All that a checkpoint must agree with."""
+    data = samples.read_card(inputs.prepared)["digests"]
+    return {"cell": dataclasses.asdict(job.cell), **job.settings(), "data": data, **digests}
+
+
+def _record(
+    job: Job, inputs: Inputs, f: Federation, digests: dict[str, str], sessions: Sequence[Session]
+) -> dict[str, Any]:
+    return {
+        "cell": dataclasses.asdict(job.cell),
+        "settings": {**job.settings(), "protocol": dataclasses.asdict(job.protocol)},
+        "data": samples.read_card(inputs.prepared),
+        "digests": {**digests, "partition_code": job.partition_code()},
+        "commit": provenance.commit(),
+        "packages": provenance.packages(),
+        "device": sessions[-1].device,
+        "started": sessions[0].started,
+        "seconds": round(sum(session.seconds for session in sessions), 1),
+        "sessions": [dataclasses.asdict(session) for session in sessions],
+        "bytes_per_round": _bytes_per_round(f),
+        "parameters": {version: _n_parameters(model) for version, model in f.models.items()},
+    }
+
+
+def _n_parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def _bytes_per_round(f: Federation) -> list[dict[str, Any]]:
+    states = [client.weights.state() for client in f.clients]
+    chains = [client.chain for client in f.clients]
+    sent = aggregation.bytes_per_round(f.plan, chains, states, f.protocol.normalisation)
+    return [{"client": c.id, "version": c.version, "up": n, "down": n} for c, n in zip(f.clients, sent, strict=True)]

@@ -1,0 +1,180 @@
+"""All numbers of a client in one vector, layer after layer: what it trains, what a plan averages, what is stored.
+
+A layer is a contiguous piece of the vector, and so is every run of layers, so that averaging whole runs of layers takes
+a few large operations. Models hold no numbers of their own: there is one per version, and it looks into the vector of
+the client whose turn it is.
+"""
+
+import math
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from flexifed.sharing.layers import Chain
+
+ALIGNMENT = 16
+"""Every tensor starts at a multiple of this many values: 64 bytes, a cache line, and what GPU kernels ask for."""
+
+SHARE = 0.5
+"""Of the free memory that the clients' vectors may take; beyond it they live in a file."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of one tensor in a vector."""
+
+    start: int
+    shape: torch.Size
+
+
+@dataclass(frozen=True)
+class Span:
+    """The place of one layer in a vector: weights, then normalisation.
+
+    Attributes:
+        start: of the layer and of its weights.
+        normalisation: where the weights end and the tensors of the normalisation begin.
+        stop: behind the last value (and the padding).
+    """
+
+    start: int
+    normalisation: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the tensors of a version's models lie.
+
+    Attributes:
+        keys: every key of the model's `state_dict`, in its order.
+        slots: place of each floating-point tensor.
+        counters: keys of the integer counters, in the order in which they are stored.
+        spans: place of each layer of the chain.
+        size: values in a vector.
+    """
+
+    keys: tuple[str, ...]
+    slots: Mapping[str, Slot]
+    counters: tuple[str, ...]
+    spans: tuple[Span, ...]
+    size: int
+
+
+def layout(model: nn.Module, chain: Chain) -> Layout:
+    """The layout of a model's vector; values are not read, so the model may be on the meta device."""
+    state = model.state_dict()
+    slots: dict[str, Slot] = {}
+    spans = []
+    end = 0
+
+    def place(keys: Sequence[str]) -> int:
+        nonlocal end
+        for key in keys:
+            slots[key] = Slot(end, state[key].shape)
+            end = math.ceil((end + state[key].numel()) / ALIGNMENT) * ALIGNMENT
+        return end
+
+    for layer in chain:
+        spans.append(Span(end, place(layer.weights), place(layer.normalisation)))
+    return Layout(
+        keys=tuple(state),
+        slots=slots,
+        counters=tuple(key for layer in chain for key in layer.counters),
+        spans=tuple(spans),
+        size=end,
+    )
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The state of one client's model.
+
+    Attributes:
+        layout: where each tensor lies.
+        values: float `[layout.size]`, padding included.
+        counters: int64 `[len(layout.counters)]`, which nothing computes with and nothing averages.
+    """
+
+    layout: Layout
+    values: Tensor
+    counters: Tensor
+
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor by its key, in the order of the model's `state_dict`: views, not copies."""
+        counters = dict(zip(self.layout.counters, self.counters, strict=True))
+        return {key: counters[key] if key in counters else self._view(key) for key in self.layout.keys}
+
+    def _view(self, key: str) -> Tensor:
+        slot = self.layout.slots[key]
+        return self.values[slot.start : slot.start + slot.shape.numel()].view(slot.shape)
+
+    def put_into(self, model: nn.Module) -> None:
+        """Make the model look into this vector: from now on training it changes the vector.
+
+        A tensor of the model may have other dimensions of size one than the layout says.
+        """
+        views = self.state()
+        for key, tensor in tensors(model).items():
+            if key in views:  # the others are constants
+                tensor.data = views[key].view(tensor.shape)
+
+    def copy_(self, other: "Weights") -> None:
+        """Take over the numbers of another client of the same version, from whatever device they are on."""
+        self.values.copy_(other.values, non_blocking=True)
+        self.counters.copy_(other.counters, non_blocking=True)
+
+    def read(self, model: nn.Module) -> None:
+        """Copy a model's numbers."""
+        numbers = model.state_dict()
+        for key, view in self.state().items():
+            view.copy_(numbers[key])
+
+
+def tensors(model: nn.Module) -> dict[str, Tensor]:
+    """A model's parameters and buffers by name: the tensors themselves, which `state_dict` only refers to."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def allocate(layouts: Sequence[Layout], device: torch.device, dtype: torch.dtype = torch.float32) -> list[Weights]:
+    """Room for one client's state for each layout; all zero.
+
+    Vectors are on `device` where they fit into half of its free memory, otherwise in main memory, otherwise in a
+    temporary file (in `TMPDIR`) that the system pages in and out and that goes when the process does.
+    """
+    size = sum(layout.size for layout in layouts)
+    n_bytes = size * dtype.itemsize
+    if device.type == "cuda" and n_bytes > SHARE * torch.cuda.mem_get_info(device)[0]:
+        device = torch.device("cpu")
+    if device.type == "cpu" and n_bytes > SHARE * free_memory():
+        store = _in_file(size, dtype)
+    else:
+        store = torch.zeros(size, dtype=dtype, device=device)
+    vectors = store.split([layout.size for layout in layouts])
+    return [
+        Weights(layout, values, torch.zeros(len(layout.counters), dtype=torch.int64, device=device))
+        for layout, values in zip(layouts, vectors, strict=True)
+    ]
+
+
+def _in_file(size: int, dtype: torch.dtype) -> Tensor:
+    with tempfile.NamedTemporaryFile(prefix="flexifed-weights-") as file:  # unlinked at once; the mapping keeps it
+        return torch.from_file(file.name, shared=True, size=size, dtype=dtype)
+
+
+def free_memory() -> int:
+    """Bytes of main memory that may be taken: what the machine has free, or less where a control group limits it."""
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():  # not Linux
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = int(re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())[1]) * 1024  # type: ignore[index]
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.exists() and (text := limit.read_text().strip()) != "max":
+        free = min(free, int(text))
+    return free
