@@ -25,7 +25,7 @@ from tests.unit import federations
 
 HOLD = """
 import pathlib, sys
-from flexifed import locks
+from flexifed.system import locks
 with locks.alone(pathlib.Path(sys.argv[1]), "a test"):
     print("held", flush=True)
     input()

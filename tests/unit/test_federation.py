@@ -196,7 +196,7 @@ def test_a_failing_run_keeps_its_history_up_to_then(tmp_path: Path) -> None:
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from flexifed import registry
+from flexifed.settings import registry
 from flexifed.system.errors import UserError
 from tests.unit import federations
 small, large = (

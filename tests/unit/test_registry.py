@@ -31,7 +31,7 @@ def test_a_far_name_gets_no_guess() -> None:
 
 def test_the_driver_reads_a_whole_study_without_torch() -> None:
     program = (
-        "import sys; from flexifed import config; study = config.read('config/config.yaml');"
+        "import sys; from flexifed.study import config; study = config.read('config/config.yaml');"
         "[study.protocol(c.protocol, c.dataset) for c in study.cells()];"
         "from flexifed.settings.job import Job; Job(study.cells()[0], study.protocol('official'), {}, 'serial').code();"
         "assert 'torch' not in sys.modules"

@@ -150,7 +150,7 @@ def test_reading_a_study_needs_no_torch() -> None:
 import sys
 from pathlib import Path
 sys.modules["torch"] = None
-from flexifed import config
+from flexifed.study import config
 print(len(config.read(Path({str(STUDIES / "disagreement.yaml")!r}), Path({str(SMALL)!r})).cells()))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=registry.PACKAGE.parent)
