@@ -28,7 +28,7 @@ from flexifed.bench import (
 from flexifed.bench.process import process
 from flexifed.bench.sizes import Size
 from flexifed.bench.workload import Workload, write_samples
-from flexifed.system import bars, files
+from flexifed.system import files, progress
 
 log = logging.getLogger("flexifed")
 
@@ -82,14 +82,14 @@ def _measure(folder: Path, out: Path, size: Size, device: str) -> Rows:
         + len(curves)
         + len(size.seeds) * (not reason)
     )
-    with bars.bar("bench", "measurement") as progress:
+    with progress.bar("bench", "measurement") as shown:
         done = 0
 
         def step(rows: Rows, add: Rows) -> None:
             nonlocal done
             done += 1
             rows += add
-            progress(done, steps)
+            shown(done, steps)
 
         trained: Rows = []
         for workload in work.values():

@@ -17,9 +17,9 @@ import urllib3
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
 from flexifed.system import locks
-from flexifed.system.bars import Progress
 from flexifed.system.errors import UserError
 from flexifed.system.files import FULL, digest, writing
+from flexifed.system.progress import Progress
 
 CHUNK = 1 << 20  # bytes copied at a time
 PIECE = 1 << 14  # bytes received at a time: what a broken connection can lose

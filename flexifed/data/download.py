@@ -11,9 +11,9 @@ from typing import Any
 from flexifed.data.archives import Archive, fetch
 from flexifed.data.source import locate
 from flexifed.settings import registry
-from flexifed.system.bars import bar
 from flexifed.system.errors import UserError
 from flexifed.system.files import write_json
+from flexifed.system.progress import bar
 
 
 def download(

@@ -4,7 +4,6 @@ Threads, not processes: decoding, Fourier transforms and array operations run ou
 need no copy, errors arrive as they were raised, and nothing is left behind when the process is killed.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,14 +11,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from flexifed.system.bars import Progress
+from flexifed.system.progress import Progress
 
 Item = TypeVar("Item")
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from typing import Any
 
 from flexifed.data import samples
 from flexifed.data.archives import enough_space, unpacked
-from flexifed.data.parallel import Workers, cores
+from flexifed.data.parallel import Workers
 from flexifed.settings import registry
-from flexifed.system.bars import bar
+from flexifed.system import machine
 from flexifed.system.errors import UserError
 from flexifed.system.files import digest, read_json
+from flexifed.system.progress import bar
 
 
 def prepare(dataset: str, *, receipt: Path, options: Mapping[str, Any], out: Path, threads: int | None = None) -> None:
@@ -31,7 +32,7 @@ def prepare(dataset: str, *, receipt: Path, options: Mapping[str, Any], out: Pat
     module = registry.load("dataset", dataset)
     record = read_json(receipt)
     with _source(record, out) as source, bar(f"preparing {dataset}", "samples") as progress:
-        prepared = module.prepare(source, Workers(threads or cores(), progress), **options)
+        prepared = module.prepare(source, Workers(threads or machine.cores(), progress), **options)
     out.mkdir(parents=True, exist_ok=True)
     with enough_space(out, prepared.train.samples.nbytes + prepared.test.samples.nbytes):
         samples.write(

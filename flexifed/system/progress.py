@@ -1,9 +1,9 @@
-"""Progress of a cell: a bar on a terminal, plain lines now and then elsewhere (in logs, under a workflow)."""
+"""Progress of cells, downloads and preparation: a bar on a terminal, lines of the log now and then elsewhere."""
 
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol as Interface
 
@@ -14,7 +14,7 @@ log = logging.getLogger("flexifed")
 SECONDS_BETWEEN_LINES = 15.0
 
 
-class Progress(Interface):
+class RoundProgress(Interface):
     """Called after every round with the newest mean accuracy (0 .. 1) over the clients, None before the first one."""
 
     def __call__(self, round_number: int, accuracy: float | None) -> None: ...
@@ -25,7 +25,7 @@ def _accuracy(accuracy: float | None) -> str:
 
 
 @contextmanager
-def rounds(name: str, total: int, *, bar: bool | None = None) -> Iterator[Progress]:
+def rounds(name: str, total: int, *, bar: bool | None = None) -> Iterator[RoundProgress]:
     """Report the rounds of one cell.
 
     Args:
@@ -57,3 +57,35 @@ def rounds(name: str, total: int, *, bar: bool | None = None) -> Iterator[Progre
         log.info("%s", "  ".join(filter(None, [name, f"round {round_number}/{total}", _accuracy(accuracy), remaining])))
 
     yield line
+
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and the total (0 when it is not known)."""
+
+
+@contextmanager
+def bar(label: str, unit: str) -> Iterator[Progress]:
+    """Give a function that shows progress under a label; `unit` is "B" for bytes or a noun."""
+    if not sys.stderr.isatty():
+        yield _lines(label)
+        return
+    with tqdm(desc=label, unit=unit, unit_scale=True, unit_divisor=1024 if unit == "B" else 1000) as shown:
+
+        def update(done: int, total: int) -> None:
+            shown.total = total or None
+            shown.update(done - shown.n)
+
+        yield update
+
+
+def _lines(label: str) -> Progress:
+    tenth = -1
+
+    def update(done: int, total: int) -> None:
+        nonlocal tenth
+        now = 10 * done // total if total else -1
+        if now > tenth:
+            log.info("%s: %d %%", label, 10 * now)
+        tenth = now
+
+    return update

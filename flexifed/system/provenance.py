@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from flexifed.system import machine
+
 PACKAGES = ("torch", "torchvision", "torchaudio", "numpy", "pandas", "pyarrow")
 ROOT = Path(__file__).parent.parent.parent
 
@@ -41,13 +43,4 @@ def device_name(device: Any) -> str:
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} thread(s)"
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    return f"{machine.processor()}, {torch.get_num_threads()} thread(s)"

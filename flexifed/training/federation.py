@@ -19,7 +19,7 @@ from flexifed.settings.job import Job
 from flexifed.sharing import plan
 from flexifed.sharing.layers import chain
 from flexifed.system.errors import UserError
-from flexifed.system.progress import Progress
+from flexifed.system.progress import RoundProgress
 from flexifed.training import weights
 from flexifed.training.client import Client, Samples
 from flexifed.training.engine import Engine, Evaluation, Federation
@@ -102,7 +102,7 @@ def start_common_layers_equal(fleet: Sequence[nn.Module]) -> None:
 def loop(
     federation: Federation,
     engine: Engine,
-    progress: Progress,
+    progress: RoundProgress,
     history: History,
     done: int = 0,
     after_round: Callable[[int], None] = lambda round_number: None,

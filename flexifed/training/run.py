@@ -18,7 +18,7 @@ from flexifed.settings.job import CHECKPOINT_MINUTES, Job
 from flexifed.system import files, locks, provenance
 from flexifed.system.errors import UserError
 from flexifed.system.interruption import Interrupted, noticed
-from flexifed.system.progress import Progress
+from flexifed.system.progress import RoundProgress
 from flexifed.training import aggregation, federation, precision
 from flexifed.training.checkpoint import Checkpoints, Saved, Session
 from flexifed.training.engine import Federation
@@ -64,7 +64,7 @@ def run_cell(
     job: Job,
     inputs: Inputs,
     out: Path,
-    progress: Progress,
+    progress: RoundProgress,
     *,
     device: torch.device | None = None,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
@@ -126,7 +126,9 @@ def _check_has_not_failed(path: Path, identity: Mapping[str, Any]) -> None:
         )
 
 
-def _train(job: Job, f: Federation, saved: Saved, clock: Clock, checkpoints: Checkpoints, progress: Progress) -> None:
+def _train(
+    job: Job, f: Federation, saved: Saved, clock: Clock, checkpoints: Checkpoints, progress: RoundProgress
+) -> None:
     """The rounds that are left, with a checkpoint where one is due or a signal asks to stop."""
     with precision.applied(job.precision), noticed() as request:
 

@@ -6,17 +6,15 @@ the client whose turn it is.
 """
 
 import math
-import os
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from flexifed.sharing.layers import Chain
+from flexifed.system import machine
 
 ALIGNMENT = 16
 """Every tensor starts at a multiple of this many values: 64 bytes, a cache line, and what GPU kernels ask for."""
@@ -152,7 +150,7 @@ def allocate(layouts: Sequence[Layout], device: torch.device, dtype: torch.dtype
     n_bytes = size * dtype.itemsize
     if device.type == "cuda" and n_bytes > SHARE * torch.cuda.mem_get_info(device)[0]:
         device = torch.device("cpu")
-    if device.type == "cpu" and n_bytes > SHARE * free_memory():
+    if device.type == "cpu" and n_bytes > SHARE * machine.free_memory():
         store = _in_file(size, dtype)
     else:
         store = torch.zeros(size, dtype=dtype, device=device)
@@ -166,15 +164,3 @@ def allocate(layouts: Sequence[Layout], device: torch.device, dtype: torch.dtype
 def _in_file(size: int, dtype: torch.dtype) -> Tensor:
     with tempfile.NamedTemporaryFile(prefix="flexifed-weights-") as file:  # unlinked at once; the mapping keeps it
         return torch.from_file(file.name, shared=True, size=size, dtype=dtype)
-
-
-def free_memory() -> int:
-    """Bytes of main memory that may be taken: what the machine has free, or less where a control group limits it."""
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():  # not Linux
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    free = int(re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())[1]) * 1024  # type: ignore[index]
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.exists() and (text := limit.read_text().strip()) != "max":
-        free = min(free, int(text))
-    return free

@@ -24,7 +24,7 @@ def test_vectors_beyond_the_free_memory_live_in_a_file_and_train_the_same(
         return federation.weights_digest(assembled.clients), mapped
 
     in_memory = trained("in memory")
-    monkeypatch.setattr(weights, "free_memory", lambda: 0)
+    monkeypatch.setattr(weights.machine, "free_memory", lambda: 0)
     in_a_file = trained("in a file")
     assert in_a_file[0] == in_memory[0]
     assert (in_memory[1], in_a_file[1]) == (False, True)

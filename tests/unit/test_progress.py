@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from flexifed.system.bars import bar
+from flexifed.system.progress import bar
 
 
 def test_a_line_per_tenth(caplog: pytest.LogCaptureFixture) -> None:
