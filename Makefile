@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PROFILE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,default)
-SNAKEMAKE = $(BIN)/snakemake --profile workflow/profiles/$(PROFILE)
+PROFILE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,local)
+SNAKEMAKE = $(BIN)/snakemake $(addprefix --profile ,profiles/$(PROFILE) $(wildcard profiles/site))
 
 .PHONY: help setup quick local-cpu study table1 reference-report bench test faults slurm-test check generate clean
 .DEFAULT_GOAL := help

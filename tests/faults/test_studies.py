@@ -36,7 +36,7 @@ class Study:
         return self.folder / "results/faulty"
 
     def command(self, *arguments: str) -> list[str]:
-        profile = ["--profile", "workflow/profiles/default", "--configfile", "faulty.yaml"]
+        profile = ["--profile", "profiles/local", "--configfile", "faulty.yaml"]
         return [sys.executable, "-m", "snakemake", *arguments, *profile]
 
     def snakemake(self, *arguments: str) -> tuple[int, str]:

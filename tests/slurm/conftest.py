@@ -151,7 +151,7 @@ def start(cluster: Cluster) -> Iterator[Start]:
     drivers: list[Driver] = []
 
     def start(checkout: Checkout, *targets: str, profile: str = "slurm") -> Driver:
-        drivers.append(checkout.snakemake(*targets, "--profile", f"workflow/profiles/{profile}", *QUICK[profile]))
+        drivers.append(checkout.snakemake(*targets, "--profile", f"profiles/{profile}", *QUICK[profile]))
         return drivers[-1]
 
     try:

@@ -15,7 +15,7 @@ import yaml
 from tests import miniature
 
 REPOSITORY = Path(__file__).parents[2]
-PARTS = ("Snakefile", "workflow", "config", "envs", "flexifed", "pyproject.toml")
+PARTS = ("Snakefile", "workflow", "profiles", "config", "envs", "flexifed", "pyproject.toml")
 
 
 @dataclass(frozen=True)

@@ -148,10 +148,10 @@ def test_better_words_and_a_new_key_of_the_protocol_rerun_nothing(checkout: Chec
     assert checkout.planned() == {}
 
 
-def test_a_script_of_newer_date_reruns_nothing_with_the_profile(checkout: Checkout) -> None:
+def test_a_script_of_newer_date_reruns_nothing(checkout: Checkout) -> None:
     """As after a checkout of another branch and back."""
     (checkout.folder / "workflow/scripts/train.py").touch()
-    assert checkout.planned("--profile", "workflow/profiles/default") == {}
+    assert checkout.planned() == {}
 
 
 def test_a_new_rule_of_a_strategy_reruns_its_cells_only(checkout: Checkout) -> None:
