@@ -64,6 +64,7 @@ rule costs_figure:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        figure="costs",
         code=code("flexifed.figures.costs"),
     script:
-        "../scripts/costs_figure.py"
+        "../scripts/figure.py"

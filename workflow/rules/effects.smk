@@ -44,6 +44,7 @@ rule effects_figure:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        figure="effects",
         code=code("flexifed.figures.effects"),
     script:
-        "../scripts/effects_figure.py"
+        "../scripts/figure.py"

@@ -45,6 +45,7 @@ rule errors_figure:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        figure="errors",
         code=code("flexifed.figures.errors"),
     script:
-        "../scripts/errors_figure.py"
+        "../scripts/figure.py"

@@ -17,9 +17,10 @@ rule convergence:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        figure="convergence",
         code=code("flexifed.figures.convergence"),
     script:
-        "../scripts/convergence.py"
+        "../scripts/figure.py"
 
 
 rule final_numbers:
@@ -35,9 +36,10 @@ rule final_numbers:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        figure="final_numbers",
         code=code("flexifed.figures.final_numbers"),
     script:
-        "../scripts/final_numbers.py"
+        "../scripts/figure.py"
 
 
 rule class_mix:

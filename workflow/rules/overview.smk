@@ -21,6 +21,7 @@ rule overview:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        figure="overview",
         code=code("flexifed.figures.overview"),
     script:
-        "../scripts/overview.py"
+        "../scripts/figure.py"

@@ -42,6 +42,7 @@ rule sweep_figure:
     conda:
         "../../envs/flexifed.yaml"
     params:
+        figure="sweep",
         code=code("flexifed.figures.sweep"),
     script:
-        "../scripts/sweep_figure.py"
+        "../scripts/figure.py"
