@@ -111,7 +111,7 @@ def config_keys() -> str:
 
 
 def queues() -> dict[Path, str]:
-    """The cells of each queued study, resolved, in its order, which is their order of worth; and its effects."""
+    """The cells of each queued study, resolved, in its order, which is their order of priority; and its effects."""
     found = {}
     for name, paths in QUEUES.items():
         study, folder = config.read(*(CONFIG / path for path in paths)), REFERENCE / name

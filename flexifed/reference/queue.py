@@ -1,7 +1,7 @@
-"""A queue of cells in order of worth, and how each stands: what is done by the present code, begun, or missing.
+"""A queue of cells in order of priority, and how each stands: what is done by the present code, begun, or missing.
 
 A queue is a folder of reference results with a file `queue.jsonl`: one resolved cell (`flexifed.study.single.Run`) per
-line, most worth first, written by `python -m flexifed generate` from a study. Reading it needs no pydantic.
+line, most important first, written by `python -m flexifed generate` from a study. Reading it needs no pydantic.
 
 Cells are trained where every command trains them, below `results/{study}/`, with their checkpoints and prepared data.
 A finished one is published: history, record and plan are copied to the output folder. What is done stands there, or in
@@ -51,7 +51,7 @@ def text(runs: list[Run]) -> str:
 
 
 def read(folder: Path) -> tuple[Run, ...]:
-    """The cells of the queue in a folder of reference results, most worth first.
+    """The cells of the queue in a folder of reference results, most important first.
 
     Raises:
         UserError: there is no queue, a line is not a resolved cell, or the cells belong to several studies.
