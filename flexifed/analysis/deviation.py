@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from scipy import stats
 
 from flexifed.analysis import comparable, finals, published, statistics, tables
 from flexifed.analysis.collect import read_runs
@@ -254,10 +253,12 @@ def _statistics(lines: pd.DataFrame) -> dict[str, Any]:
 
 def _orders(lines: pd.DataFrame) -> Iterator[float]:
     """Kendall's tau-b of each block that has one."""
+    from scipy.stats import kendalltau  # here, since it takes a second and few studies compare anything
+
     means = lines[(lines["version"] == MEAN) & lines["error"].notna()]
     for _, block in means.groupby(["dataset", "family", "protocol"], sort=False):
         if len(block) > 1 and block["mean"].nunique() > 1 and block["published"].nunique() > 1:
-            yield float(stats.kendalltau(block["mean"], block["published"], variant="b").statistic)
+            yield float(kendalltau(block["mean"], block["published"], variant="b").statistic)
 
 
 def rivals(errors: pd.DataFrame, source: str) -> pd.DataFrame:

@@ -13,10 +13,12 @@ _TITLES = {
     "speechcommands": "Speech Commands",
     "speechcommands35": "Speech Commands (35 words)",
     "speechcommands12": "Speech Commands (12 classes)",
+    "digits8": "Digits (8 x 8)",
     "vgg": "VGG",
     "resnet": "ResNet",
     "charcnn": "CharCNN",
     "vdcnn": "VDCNN",
+    "mlp": "MLP",
 }
 
 

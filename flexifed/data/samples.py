@@ -59,7 +59,7 @@ class Split:
     """One split of a prepared data set.
 
     Attributes:
-        samples: uint8 [N, C, 32, 32] images (0..255), float16 [N, 1, 32, 32] log-mel spectrograms (-80..0 dB, bands by
+        samples: uint8 [N, C, H, W] images (0..255), float16 [N, 1, 32, 32] log-mel spectrograms (-80..0 dB, bands by
             frames), or int16 [N, L] characters (code points; 0 is padding, 1 any character beyond 32,767).
         labels: int64 [N], in 0..classes-1.
         groups: int32 [N], the speaker (or writer) of each sample; None where the data set has none.

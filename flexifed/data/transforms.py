@@ -3,7 +3,8 @@
 Random choices are drawn with NumPy beforehand (`draw`) and only applied by torch (`train`), so that every engine and
 every device sees the same augmented samples.
 
-Shapes: N samples, C channels, H = W = 32 rows and columns (or mel bands and frames), L characters.
+Shapes: N samples, C channels, H rows and W columns (or mel bands and frames), 32 of each but in
+`digits8`, L characters.
 """
 
 from collections.abc import Mapping

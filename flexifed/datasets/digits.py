@@ -1,4 +1,7 @@
-"""Handwritten digits that come with scikit-learn: 1,797 grey images in ten classes, for trying a study offline."""
+"""Handwritten digits that come with scikit-learn: 1,797 grey images in ten classes, for trying a study offline.
+
+Enlarged to the 32 x 32 that all families of images read; `digits8` holds them at their own size.
+"""
 
 from pathlib import Path
 
@@ -27,10 +30,15 @@ TEST_FRACTION = 0.2
 
 def prepare(source: Path | None, workers: Workers) -> Prepared:
     """Enlarge the 8 x 8 images to 32 x 32 and draw a fifth of each class as the test set, always the same one."""
+    return prepare_at(SIZE, workers)
+
+
+def prepare_at(size: int, workers: Workers) -> Prepared:
+    """The data set with images of `size` x `size` pixels, 8 or more; the test set is the same at every size."""
     from sklearn.datasets import load_digits
 
     bundled = load_digits()
-    images = enlarge(bundled.images, SIZE)
+    images = enlarge(bundled.images, size)
     labels = bundled.target.astype(np.int64)
     test = _stratified(labels)
     workers.progress(len(labels), len(labels))

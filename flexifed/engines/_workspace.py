@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.sgd import sgd
 
 from flexifed.engines._channels_last import channels_last
 from flexifed.engines._recording import Work, work
@@ -41,18 +42,10 @@ class Workspace:
         set_generator(self.model, self.generator)
         self.loss = torch.zeros((), device=f.device, dtype=client.weights.values.dtype)
         self.correct = torch.zeros((), device=f.device, dtype=torch.int64)
-        settings = f.protocol.optimiser
-        self.optimiser = torch.optim.SGD(
-            self.model.parameters(),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        self.parameters: list[Tensor] = list(self.model.parameters())
         self.velocity = self._room_like(client.weights)
         buffers = self.velocity.state()
-        for name, parameter in self.model.named_parameters():
-            self.optimiser.state[parameter]["momentum_buffer"] = buffers[name].view(parameter.shape)
+        self.momenta: list[Tensor | None] = [buffers[n].view(p.shape) for n, p in self.model.named_parameters()]
         self.draws: tuple[str, ...] = ()
         self.tests: dict[int, Tensor] = {}
         self.step = work(self._step, self.generator)
@@ -126,14 +119,33 @@ class Workspace:
 
     def _step(self, indices: Tensor, *draws: Tensor) -> None:
         f = self.federation
-        self.optimiser.zero_grad()
+        for parameter in self.parameters:
+            parameter.grad = None
         inputs = f.transform.train(f.train.inputs[indices], dict(zip(self.draws, draws, strict=True)))
         with autocast(f.precision, f.device):
             logits = self.model(inputs)
         loss = functional.cross_entropy(logits.to(self.loss.dtype), f.train.labels[indices])
         loss.backward()
-        self.optimiser.step()
+        self._descend()
         self.loss += loss.detach() * len(indices)
+
+    @torch.no_grad()
+    def _descend(self) -> None:
+        """One step of `torch.optim.SGD`, by its function: the class loads PyTorch's compiler, seconds in every cell."""
+        settings = self.federation.protocol.optimiser
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        sgd(
+            self.parameters,
+            gradients,
+            self.momenta,
+            fused=True,
+            weight_decay=settings.weight_decay,
+            momentum=settings.momentum,
+            lr=settings.learning_rate,
+            dampening=0,
+            nesterov=False,
+            maximize=False,
+        )
 
     def test(self, client: Client) -> tuple[Tensor, Tensor]:
         """Accuracy and mean loss in `eval()`, each a tensor without dimensions."""

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
+from scipy.special import stdtrit
 
 
 def seed_counts(curves: pd.DataFrame) -> set[int]:
@@ -44,7 +44,7 @@ def curve(panel: Axes, per_seed: pd.DataFrame, colour: str) -> None:
         low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
     elif n_seeds > 2:
         n = np.sum(~np.isnan(values), axis=1)
-        half = stats.t.ppf(0.975, n - 1) * np.nanstd(values, axis=1, ddof=1) / np.sqrt(n)
+        half = stdtrit(n - 1, 0.975) * np.nanstd(values, axis=1, ddof=1) / np.sqrt(n)
         low, high = mean - half, mean + half
     else:
         return

@@ -58,4 +58,5 @@ def build(
 
 
 def _on_cpu(tensor: Tensor) -> Tensor:
-    return torch.empty_like(tensor, device="cpu") if tensor.is_meta else tensor
+    # Not `empty_like`, which for a tensor on the meta device loads seconds of code.
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor

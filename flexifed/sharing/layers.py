@@ -12,6 +12,8 @@ WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear, nn.Embedding)
 NORMALISATION = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 OPTIONS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}  # with the values that go without saying
 
+Role = Literal["base", "classifier"]
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -21,8 +23,8 @@ class Layer:
     """Path of the weight layer in the model, e.g. `stage2.block1.conv1`."""
     signature: str
     """Kind, shapes of all tensors, structural options; not the pooling around it. Equal means: can be averaged."""
-    role: Literal["base", "classifier"]
-    """`classifier` for fully connected layers."""
+    role: Role
+    """`classifier` for fully connected layers behind the last layer of another kind; in an MLP for the last alone."""
     weights: tuple[str, ...]
     """Weight and bias."""
     normalisation: tuple[str, ...]
@@ -46,19 +48,29 @@ def chain(model: nn.Module) -> Chain:
         elif isinstance(module, NORMALISATION):
             assert groups and len(groups[-1]) == 1, f"{name} follows no weight layer"
             groups[-1].append((name, module))
-    layers = tuple(_layer(group) for group in groups)
+    base = _base([group[0][1] for group in groups])
+    layers = tuple(_layer(group, "base" if i < base else "classifier") for i, group in enumerate(groups))
     keys = [key for layer in layers for key in (*layer.weights, *layer.normalisation, *layer.counters)]
     assert sorted(keys) == sorted(model.state_dict()), "a state_dict entry belongs to no layer"
     return layers
 
 
-def _layer(group: list[tuple[str, nn.Module]]) -> Layer:
+def _base(modules: list[nn.Module]) -> int:
+    """How many weight layers come before the classifier.
+
+    A model of fully connected layers alone would be all classifier, and its versions would have nothing to share.
+    """
+    others = [place for place, module in enumerate(modules, 1) if not isinstance(module, nn.Linear)]
+    return others[-1] if others else len(modules) - 1
+
+
+def _layer(group: list[tuple[str, nn.Module]], role: Role) -> Layer:
     (name, module), *normalisations = group
     normalisation = {k: v for path, norm in normalisations for k, v in _tensors(path, norm).items()}
     return Layer(
         name=name,
         signature=" + ".join(_signature(module) for _, module in group),
-        role="classifier" if isinstance(module, nn.Linear) else "base",
+        role=role,
         weights=tuple(_tensors(name, module)),
         normalisation=tuple(k for k, v in normalisation.items() if v.is_floating_point()),
         counters=tuple(k for k, v in normalisation.items() if not v.is_floating_point()),

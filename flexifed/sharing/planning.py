@@ -58,7 +58,7 @@ def make(
         strategy: registered name.
         versions: one per client; clients of one version have equal chains.
         chains: one per client.
-        classifier: fully connected layers are averaged as the strategy says, which is within one architecture
+        classifier: its layers (`Layer.role`) are averaged as the strategy says, which is within one architecture
             ("same_architecture"); not at all ("none"); or, those that the strategy averages within an architecture,
             across architectures too, matched by place in the classifier and signature ("all"; paper, Table 3).
         common_layers: as many layers, counted from the input, can be common to clients of different versions; None
@@ -92,9 +92,12 @@ def make(
 
 
 def _comparable(version: str, layers: Chain, common_layers: int | None) -> list[tuple[str, ...]]:
-    """What the tree compares: a layer's signature, and the version as well where versions are to share no more."""
+    """What the tree compares: a layer's role, its signature, and its version where versions are to share no more.
+
+    The role, because in an MLP with as many hidden features as classes an output layer looks like a hidden one.
+    """
     limit = len(layers) if common_layers is None else common_layers
-    return [(layer.signature,) if i < limit else (layer.signature, version) for i, layer in enumerate(layers)]
+    return [(layer.role, layer.signature, *([version] if i >= limit else [])) for i, layer in enumerate(layers)]
 
 
 def _across_versions(groups: Iterable[Average], chains: Sequence[Chain]) -> list[Average]:

@@ -21,9 +21,10 @@ MODELS = [(f, v) for f in FAMILIES for v in registry.constant("family", f, "VERS
 VERSIONS = ("V1", "V1", "V2", "V2", "V3", "V3", "V4", "V4")
 CLASSES = {"image": 10, "text": 4}
 
-# Per family and version: trainable parameters, float buffers, convolutions, convolutions in common with V1..V4, values
-# that Basic-Common averages, values of the widest sharing across versions under Max-Common. Computed by hand from the
-# definitions (authors' code, reproductions). CharCNN's counts include its frozen 71 x 70 table of one-hot vectors.
+# Per family and version: trainable parameters, float buffers, convolutions (of an MLP: hidden layers), those in common
+# with V1..V4, values that Basic-Common averages, values of the widest sharing across versions under Max-Common.
+# Computed by hand from the definitions (authors' code, reproductions). CharCNN's counts include its frozen 71 x 70
+# table of one-hot vectors.
 NUMBERS = {
     ("vgg", "V1"): (28_149_514, 5_504, 8, (8, 1, 1, 1), 2_048, 2_048),
     ("vgg", "V2"): (28_334_410, 5_888, 10, (1, 10, 6, 6), 2_048, 1_148_992),
@@ -41,6 +42,10 @@ NUMBERS = {
     ("vdcnn", "V2"): (16_446_612, 9_472, 17, (3, 17, 5, 5), 29_456, 54_672),
     ("vdcnn", "V3"): (16_818_708, 11_776, 29, (3, 5, 29, 11), 29_456, 130_320),
     ("vdcnn", "V4"): (19_950_996, 19_200, 49, (3, 5, 11, 49), 29_456, 130_320),
+    ("mlp", "V1"): (616_610, 0, 1, (1, 1, 1, 1), 614_600, 614_600),
+    ("mlp", "V2"): (656_810, 0, 2, (1, 2, 2, 2), 614_600, 654_800),
+    ("mlp", "V3"): (697_010, 0, 3, (1, 2, 3, 3), 614_600, 695_000),
+    ("mlp", "V4"): (737_210, 0, 4, (1, 2, 3, 4), 614_600, 695_000),
 }
 FROZEN = {"charcnn": 71 * 70}
 
@@ -67,9 +72,10 @@ def samples(family: str) -> Tensor:
     return torch.randint(32, 127, (4, 128), generator=generator)
 
 
-def convolutions(layers: Chain) -> list[str]:
-    """Signatures of the convolutions, without the projections of shortcuts."""
-    return [layer.signature for layer in layers if layer.signature.startswith("Conv") and "shortcut" not in layer.name]
+def hidden(layers: Chain) -> list[str]:
+    """Signatures of the convolutions or, in an MLP, the hidden layers; no embeddings, no projections of shortcuts."""
+    base = [layer for layer in layers if layer.role == "base" and "shortcut" not in layer.name]
+    return [layer.signature for layer in base if not layer.signature.startswith("Embedding")]
 
 
 def in_common(a: list[str], b: list[str]) -> int:
@@ -93,9 +99,9 @@ def test_sizes(family: str, version: str) -> None:
 
 
 @pytest.mark.parametrize(("family", "version"), MODELS)
-def test_convolutions_and_those_in_common(family: str, version: str) -> None:
-    ours = convolutions(chain(full(family, version)))
-    theirs = [convolutions(chain(full(family, other))) for other in ("V1", "V2", "V3", "V4")]
+def test_hidden_layers_and_those_in_common(family: str, version: str) -> None:
+    ours = hidden(chain(full(family, version)))
+    theirs = [hidden(chain(full(family, other))) for other in ("V1", "V2", "V3", "V4")]
     assert len(ours) == NUMBERS[family, version][2]
     assert tuple(in_common(ours, other) for other in theirs) == NUMBERS[family, version][3]
 
@@ -133,10 +139,10 @@ def test_values_sent_when_whole_models_are_averaged(family: str, strategy: str) 
 
 @pytest.mark.parametrize(("family", "version"), MODELS)
 def test_number_of_layers_is_that_of_the_title(family: str, version: str) -> None:
-    """VGG and ResNet count convolutions and fully connected layers, CharCNN and VDCNN convolutions only."""
+    """Families of images count all of them, CharCNN and VDCNN convolutions only."""
     versions, titles = (registry.constant("family", family, name) for name in ("VERSIONS", "TITLES"))
     layers = chain(full(family, version))
-    count = len(convolutions(layers))
+    count = len(hidden(layers))
     if registry.constant("family", family, "KIND") == "image":
         count += sum(layer.role == "classifier" for layer in layers)
     assert count == int(re.search(r"\d+$", titles[versions.index(version)])[0])

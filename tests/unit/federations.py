@@ -13,7 +13,7 @@ from torch import Tensor
 from flexifed.data import samples
 from flexifed.data.partition import partition
 from flexifed.data.transforms import Transform
-from flexifed.settings import protocol, rng
+from flexifed.settings import protocol, registry, rng
 from flexifed.settings.cell import Cell
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Protocol
@@ -23,7 +23,7 @@ from flexifed.training.engine import Engine, Federation
 from flexifed.training.history import History
 from flexifed.training.run import Inputs, run_cell
 
-DATASETS = {"vgg": "digits", "resnet": "digits", "charcnn": "agnews", "vdcnn": "agnews"}
+DATASETS = {"vgg": "digits", "resnet": "digits", "mlp": "digits", "charcnn": "agnews", "vdcnn": "agnews"}
 WIDTH = 0.0625
 
 PROTOCOL = Protocol(
@@ -66,7 +66,7 @@ def job(strategy: str = "max_common", *, family: str = "vgg", seed: int = 0, **o
 
 def files(folder: Path, the_job: Job) -> dict[str, Path]:
     """Prepared data, partition and plan of a job, as `run_cell` and `assemble` take them."""
-    kind = "image" if the_job.cell.family in ("vgg", "resnet") else "text"
+    kind = registry.constant("family", the_job.cell.family, "KIND")
     settings, cell = the_job.protocol, the_job.cell
     paths = {
         "prepared": folder / kind,

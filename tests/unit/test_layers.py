@@ -65,6 +65,21 @@ def test_pooling_and_activation_do_not_enter_the_signature() -> None:
     assert signature(conv) == signature(nn.MaxPool2d(2), conv, nn.ReLU(), nn.MaxPool2d(2))
 
 
+@pytest.mark.parametrize(
+    ("modules", "expected"),
+    [
+        ([nn.Conv2d(3, 8, 3), nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 2)], "base classifier classifier"),
+        ([nn.Linear(8, 8), nn.Conv1d(8, 8, 3), nn.Linear(8, 2)], "base base classifier"),
+        ([nn.Conv2d(3, 8, 3), nn.Conv2d(8, 2, 1)], "base base"),
+        ([nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 8), nn.Linear(8, 2)], "base base classifier"),
+        ([nn.Linear(8, 2)], "classifier"),
+    ],
+    ids=["behind a convolution", "around a convolution", "convolutions alone", "an MLP", "one layer"],
+)
+def test_the_classifier(modules: list[nn.Module], expected: str) -> None:
+    assert " ".join(layer.role for layer in chain(nn.Sequential(*modules))) == expected
+
+
 def test_a_chain_can_be_read_without_weights() -> None:
     with torch.device("meta"):
         on_meta = nn.Sequential(nn.Conv1d(5, 4, 3), nn.Linear(4, 2))

@@ -9,7 +9,9 @@ from torch import nn
 
 from flexifed import models
 from flexifed.models import _blocks, charcnn, vdcnn
+from flexifed.settings import registry
 from flexifed.settings.rng import torch_stream
+from flexifed.sharing import planning
 from flexifed.system.errors import UserError
 
 
@@ -75,6 +77,7 @@ def test_a_width_must_be_positive(width: float) -> None:
         ("charcnn", (3, 32, 32), "length"),
         ("charcnn", (122,), ">= 123"),
         ("vdcnn", (56,), ">= 57"),
+        ("mlp", (64,), "channels, height, width"),
     ],
 )
 def test_a_shape_that_does_not_fit_the_family(family: str, shape: tuple[int, ...], expected: str) -> None:
@@ -104,6 +107,18 @@ def test_unknown_names(family: str, version: str, options: dict[str, object], ex
 def test_the_shortest_text_can_be_read(family: str, version: str, shortest: int) -> None:
     model = build(family, version, (shortest,), width=0.02).eval()
     assert model(codes("a", shortest)).shape == (1, 4)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 64, 32), (1, 5, 7)])
+def test_an_mlp_reads_any_size(shape: tuple[int, ...]) -> None:
+    assert build("mlp", "V1", shape, width=0.05).eval()(torch.zeros(2, *shape)).shape == (2, 4)
+
+
+def test_layers_of_an_mlp() -> None:
+    """V2 on MNIST is the 2NN of McMahan et al. 2017, who give its size: 199,210 parameters."""
+    assert names(build("mlp", "V2", (1, 28, 28))) == ["flatten", "fc1", "relu1", "fc2", "relu2", "output"]
+    model = models.build_meta("mlp", "V2", (1, 28, 28), 10, {})
+    assert sum(parameter.numel() for parameter in model.parameters()) == 199_210
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 64, 32)])
@@ -232,6 +247,7 @@ def test_a_residual_block_adds_its_input() -> None:
     [
         ("vgg", "conv4", math.sqrt(2 / (9 * 256))),  # N(0, 2 / (k * k * out))
         ("vgg", "fc2", 1 / math.sqrt(3 * 4096)),  # uniform within 1/sqrt(fan in)
+        ("mlp", "fc1", 1 / math.sqrt(3 * 3072)),
         ("resnet", "stage3.block2.conv1", math.sqrt(2 / (9 * 64))),
         ("charcnn", "conv2", 0.05),
         ("charcnn", "fc2", 0.05),
@@ -240,7 +256,7 @@ def test_a_residual_block_adds_its_input() -> None:
     ],
 )
 def test_spread_of_initial_weights(family: str, layer: str, expected: float) -> None:
-    shape = (3, 32, 32) if family in ("vgg", "resnet") else (1024,)
+    shape = planning.SHAPES[registry.constant("family", family, "KIND")]
     weight = build(family, "V1", shape).get_submodule(layer).weight.detach()
     n = weight.numel()
     assert weight.std().item() == pytest.approx(expected, rel=5 / math.sqrt(2 * n))

@@ -126,6 +126,12 @@ def test_a_limit_on_common_layers_keeps_versions_apart_and_not_their_clients(
     assert_values(aggregation.apply(made, CHAINS, states()), expected)
 
 
+def test_an_output_layer_is_not_a_hidden_layer_of_the_same_shape() -> None:
+    """With ten hidden features and ten classes, the second layer of every version has the same signature."""
+    made = planning.for_family("mlp", "max_common", versions=("V1", "V2", "V3"), options={"width": 0.05})
+    assert [(group.layer, group.clients) for group in made.groups] == [("fc1", (0, 1, 2)), ("fc2", (1, 2))]
+
+
 def test_unknown_classifier_setting() -> None:
     with pytest.raises(UserError, match="Did you mean 'none'"):
         make("max_common", "non")

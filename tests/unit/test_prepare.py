@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from flexifed.data import samples
 from flexifed.data.archives import unpacked
+from flexifed.data.parallel import Workers
 from flexifed.data.prepare import prepare
 from flexifed.datasets import _speech, agnews, digits
 from flexifed.settings import registry
@@ -362,3 +364,16 @@ def test_digits_enlarged() -> None:
     assert out.shape == (1, 1, 32, 32) and out.dtype == np.uint8
     # Centres of the first small pixels lie at 1.5 and 5.5 of the large ones: 255 up to the first, then 7/8, 5/8, ...
     assert out[0, 0, 0, :7].tolist() == [255, 255, 223, 159, 96, 32, 0]
+
+
+def test_digits_at_their_own_size(tmp_path: Path) -> None:
+    """As scikit-learn has them, in sixteenths of black; split as the enlarged ones are."""
+    bundled = load_digits()
+    workers = Workers(1, lambda *_: None)
+    small, large = (registry.load("dataset", name).prepare(None, workers) for name in ("digits8", "digits"))
+    for ours, theirs in ((small.train, large.train), (small.test, large.test)):
+        assert np.array_equal(ours.labels, theirs.labels)
+        assert ours.samples.shape == (len(theirs.samples), 1, 8, 8) and ours.samples.dtype == np.uint8
+    images = np.concatenate([small.train.samples, small.test.samples])
+    expected = np.rint(bundled.images * 255 / 16).astype(np.uint8)
+    assert sorted(map(bytes, images)) == sorted(map(bytes, expected))
