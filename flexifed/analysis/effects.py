@@ -19,6 +19,7 @@ import pandas as pd
 
 from flexifed.analysis import effects_text, finals, statistics, tables
 from flexifed.analysis.collect import CELL
+from flexifed.analysis.statistics import Verdict
 from flexifed.analysis.titles import strategy_rank
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import FinalNumber, Protocol, from_dict
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from flexifed.study.config import Study
 
 OUTCOMES = {
-    "holds": "raises",
-    "contradicted": "lowers",
-    "not resolved": "not resolved",
-    "one seed": "one seed",
-    "missing": "not run",
+    Verdict.HOLDS: "raises",
+    Verdict.CONTRADICTED: "lowers",
+    Verdict.NOT_RESOLVED: "not resolved",
+    Verdict.ONE_SEED: "one seed",
+    Verdict.MISSING: "not run",
 }
 """What `statistics.verdict` on a difference above zero says of an effect."""
 

@@ -86,7 +86,7 @@ def claims(block: pd.DataFrame) -> list[str]:
     found += _listed("Not told from zero", _unresolved(effects), effects)
     for opening, outcome in (
         ("The same number in every seed", "none"),
-        ("One seed, which cannot be told from chance", "one seed"),
+        ("One seed, which cannot be distinguished from chance", "one seed"),
         ("Not run", "not run"),
     ):
         found += _listed(opening, effects[effects["outcome"] == outcome], effects)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 import pandas as pd
 from scipy.special import stdtrit
@@ -33,17 +34,27 @@ def has_no_spread(summary: Summary) -> bool:
     return summary.std < ROUNDING_ERROR
 
 
-def verdict(difference: Summary) -> str:
-    """`holds` or `contradicted` where the interval of higher minus lower leaves zero out, else `not resolved`.
+class Verdict(StrEnum):
+    """What the seeds say of a claim that one number is higher than another; the values stand in tables."""
 
-    A difference that is the same in every seed is `not resolved`, too. Its interval has no width because the seeds
+    HOLDS = "holds"
+    CONTRADICTED = "contradicted"
+    NOT_RESOLVED = "not resolved"
+    ONE_SEED = "one seed"
+    MISSING = "missing"
+
+
+def verdict(difference: Summary) -> Verdict:
+    """Whether the interval of higher minus lower leaves zero out: above it, below it, or not.
+
+    A difference that is the same in every seed is not resolved, either. Its interval has no width because the seeds
     happened to agree (accuracies on small shards are coarse) or are one run twice, not because the difference is known
-    exactly: a spread of zero is no estimate of the spread. Without an interval: `one seed`, or `missing`.
+    exactly: a spread of zero is no estimate of the spread. One seed has no interval.
     """
     if difference.n_seeds < 2:
-        return "one seed" if difference.n_seeds else "missing"
+        return Verdict.ONE_SEED if difference.n_seeds else Verdict.MISSING
     if has_no_spread(difference):
-        return "not resolved"
+        return Verdict.NOT_RESOLVED
     if difference.ci95_low > 0:
-        return "holds"
-    return "contradicted" if difference.ci95_high < 0 else "not resolved"
+        return Verdict.HOLDS
+    return Verdict.CONTRADICTED if difference.ci95_high < 0 else Verdict.NOT_RESOLVED

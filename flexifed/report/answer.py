@@ -3,19 +3,20 @@
 import pandas as pd
 
 from flexifed.analysis.finals import MEAN
+from flexifed.analysis.statistics import Verdict
 from flexifed.analysis.tables import CLAIMS
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks, notes, number, seeds_text
-from flexifed.report.parts import SYMBOLS, Entry, Grid, Points, Remark, Section, Sources, Verdict
+from flexifed.report.parts import SYMBOLS, Entry, Grid, Judged, Points, Remark, Section, Sources
 
 BLOCK = ["dataset", "family", "protocol"]
 
 OPENINGS = {
-    "holds": "Ordered as in the paper, with the 95 % interval of the difference above zero:",
-    "contradicted": "Ordered against the paper, with the interval below zero:",
-    "not resolved": "Not resolved, the interval holds zero or has no width:",
-    "one seed": "Not resolved, one seed cannot be told from chance:",
-    "missing": "Missing:",
+    Verdict.HOLDS: "Ordered as in the paper, with the 95 % interval of the difference above zero:",
+    Verdict.CONTRADICTED: "Ordered against the paper, with the interval below zero:",
+    Verdict.NOT_RESOLVED: "Not resolved, the interval holds zero or has no width:",
+    Verdict.ONE_SEED: "Not resolved, one seed cannot be distinguished from chance:",
+    Verdict.MISSING: "Missing:",
 }
 """How each verdict of `statistics.verdict` is introduced."""
 
@@ -47,7 +48,10 @@ def verdicts(comparisons: pd.DataFrame) -> Grid:
     claims = [claim for claim in CLAIMS if claim in there]
     rows: list[list[Entry]] = []
     for key, pairs in comparisons.groupby(BLOCK, sort=False):
-        of = {(pair["higher"], pair["lower"]): Verdict(pair["verdict"], _gain(pair)) for _, pair in pairs.iterrows()}
+        of = {
+            (pair["higher"], pair["lower"]): Judged(Verdict(pair["verdict"]), _gain(pair))
+            for _, pair in pairs.iterrows()
+        }
         rows.append([block_title(*map(str, key)), *(of.get(claim, "not compared") for claim in claims)])
     columns = ["block", *(f"{title(higher)} over {title(lower)}" for higher, lower in claims)]
     words = [

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from flexifed.analysis import effects, effects_text
-from flexifed.analysis.statistics import ROUNDING_ERROR
+from flexifed.analysis.statistics import ROUNDING_ERROR, Verdict
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks, by_family, number, seeds_text
 from flexifed.report.answer import of_block, ranked
@@ -18,11 +18,11 @@ TELLING = 4
 """Claims on effects that are shown here; the section on effects holds all."""
 
 COUNTED = {
-    "holds": ("holds", "hold"),
-    "contradicted": ("is contradicted", "are contradicted"),
-    "not resolved": ("is not resolved", "are not resolved"),
-    "one seed": ("rests on one seed", "rest on one seed"),
-    "missing": ("is missing", "are missing"),
+    Verdict.HOLDS: ("holds", "hold"),
+    Verdict.CONTRADICTED: ("is contradicted", "are contradicted"),
+    Verdict.NOT_RESOLVED: ("is not resolved", "are not resolved"),
+    Verdict.ONE_SEED: ("rests on one seed", "rest on one seed"),
+    Verdict.MISSING: ("is missing", "are missing"),
 }
 """A verdict of `statistics.verdict` as the predicate of one comparison and of several."""
 

@@ -4,17 +4,18 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from flexifed.analysis.statistics import Verdict
 from flexifed.analysis.typeset import block_title, by_family, number
 from flexifed.report.parts import Grid, Section, Sources, points
 
 AVERAGED = {"all": "across versions", "none": "never", "same_architecture": "within a version"}
 
 OUTCOMES = {
-    "holds": "as in the paper: sharing across versions costs accuracy",
-    "contradicted": "against the paper: sharing across versions gains accuracy",
-    "not resolved": "not resolved: the interval holds zero or has no width",
-    "one seed": "not resolved: one seed cannot be told from chance",
-    "missing": "missing",
+    Verdict.HOLDS: "as in the paper: sharing across versions costs accuracy",
+    Verdict.CONTRADICTED: "against the paper: sharing across versions gains accuracy",
+    Verdict.NOT_RESOLVED: "not resolved: the interval holds zero or has no width",
+    Verdict.ONE_SEED: "not resolved: one seed cannot be distinguished from chance",
+    Verdict.MISSING: "missing",
 }
 """What each verdict of `statistics.verdict` says of the paper's claim."""
 

@@ -7,25 +7,26 @@ import pandas as pd
 from flexifed.analysis import speed
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.headline import paper_range
+from flexifed.analysis.statistics import Verdict
 from flexifed.analysis.titles import version_title
 from flexifed.analysis.typeset import block_title
 from flexifed.report.parts import Grid, Part, Remark, Section, Sources, Words
 
-OPENINGS = {
+OPENINGS: dict[str, dict[str, str]] = {
     "gain": {
-        "holds": "Better, with the 95 % interval above zero:",
-        "contradicted": "Worse, with the interval below zero:",
-        "not resolved": "Not resolved:",
-        "one seed": "Not resolved, one seed cannot be told from chance:",
-        "missing": "Missing:",
+        Verdict.HOLDS: "Better, with the 95 % interval above zero:",
+        Verdict.CONTRADICTED: "Worse, with the interval below zero:",
+        Verdict.NOT_RESOLVED: "Not resolved:",
+        Verdict.ONE_SEED: "Not resolved, one seed cannot be distinguished from chance:",
+        Verdict.MISSING: "Missing:",
     },
     "speed": {
-        "holds": "Faster, with the 95 % interval above 1:",
-        "contradicted": "Slower, with the interval below 1:",
-        "not resolved": "Not resolved:",
-        "one seed": "Not resolved, one seed cannot be told from chance:",
+        Verdict.HOLDS: "Faster, with the 95 % interval above 1:",
+        Verdict.CONTRADICTED: "Slower, with the interval below 1:",
+        Verdict.NOT_RESOLVED: "Not resolved:",
+        Verdict.ONE_SEED: "Not resolved, one seed cannot be distinguished from chance:",
         "not reached": "No ratio, because a curve of at least one seed stays below the target:",
-        "missing": "Missing:",
+        Verdict.MISSING: "Missing:",
     },
 }
 """How each verdict on a claim is introduced."""

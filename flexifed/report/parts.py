@@ -13,6 +13,7 @@ import pandas as pd
 
 from flexifed.analysis import tables
 from flexifed.analysis.collect import CELL, read_runs
+from flexifed.analysis.statistics import Verdict
 from flexifed.settings.cell import Cell
 
 
@@ -79,15 +80,21 @@ class Links:
     kind: str = field(default="links", init=False)
 
 
-SYMBOLS = {"holds": "✓", "contradicted": "✗", "not resolved": "○", "one seed": "•", "missing": "–"}
+SYMBOLS = {
+    Verdict.HOLDS: "✓",
+    Verdict.CONTRADICTED: "✗",
+    Verdict.NOT_RESOLVED: "○",
+    Verdict.ONE_SEED: "•",
+    Verdict.MISSING: "–",
+}
 """Before each verdict of `statistics.verdict`, so that none is told by its colour alone."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """One of `SYMBOLS` with its symbol and colour, and what it rests on."""
 
-    word: str
+    word: Verdict
     text: str = ""
     kind: str = field(default="verdict", init=False)
 
@@ -97,7 +104,7 @@ class Verdict:
         return SYMBOLS[self.word]
 
 
-Entry = str | Links | Verdict
+Entry = str | Links | Judged
 """A cell of a grid."""
 
 

@@ -6,17 +6,18 @@ import pandas as pd
 
 from flexifed.analysis import sweep
 from flexifed.analysis.finals import MEAN
+from flexifed.analysis.statistics import Verdict
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import by_family, notes, number
 from flexifed.report import pictures
 from flexifed.report.parts import Grid, Part, Points, Remark, Section, Sources
 
 OPENINGS = {
-    "holds": "More is better, with the 95 % interval of the difference above zero",
-    "contradicted": "Fewer is better, with the interval below zero",
-    "not resolved": "Not resolved, the interval holds zero or has no width",
-    "one seed": "Not resolved, one seed cannot be told from chance",
-    "missing": "Missing",
+    Verdict.HOLDS: "More is better, with the 95 % interval of the difference above zero",
+    Verdict.CONTRADICTED: "Fewer is better, with the interval below zero",
+    Verdict.NOT_RESOLVED: "Not resolved, the interval holds zero or has no width",
+    Verdict.ONE_SEED: "Not resolved, one seed cannot be distinguished from chance",
+    Verdict.MISSING: "Missing",
 }
 """How each verdict of `statistics.verdict` is introduced."""
 

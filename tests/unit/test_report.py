@@ -238,7 +238,7 @@ def test_the_answer_orders_the_strategies_and_says_what_is_resolved(tmp_path: Pa
 
 def test_one_seed_orders_nothing(tmp_path: Path) -> None:
     text = answer(tmp_path, {cell(s, 1): {"V1": v, "V2": v} for s, v in (("standalone", 60.0), ("basic_common", 90.0))})
-    assert "one seed cannot be told from chance: Basic-Common over Standalone +30.0." in text
+    assert "one seed cannot be distinguished from chance: Basic-Common over Standalone +30.0." in text
     assert "as in the paper" not in text
 
 

@@ -108,7 +108,7 @@ def test_one_seed_claims_nothing_and_no_seed_has_no_number(tmp_path: Path) -> No
     assert gains[["ci95_low", "ci95_high"]].isna().all(axis=None)
     assert set(levels["note"]) == {"missing seeds: 1, 2"}
     assert section.claims(gains) == [
-        "Not resolved, one seed cannot be told from chance: Max-Common, 24 to 40: +2.0.",
+        "Not resolved, one seed cannot be distinguished from chance: Max-Common, 24 to 40: +2.0.",
     ]
     levels, gains = study(tmp_path / "none", {}, CLIENTS, expected)
     assert list(levels["n_seeds"]) == [0, 0]
