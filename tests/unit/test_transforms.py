@@ -43,6 +43,17 @@ def test_crop_and_flip(top: int, left: int, flip: bool, expected: list[list[int]
     assert out[0, 0].round().int().tolist() == expected
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_without_a_crop_images_are_flipped_or_left_alone(flip: bool) -> None:
+    transform = ImageTransform(mean=(0.1,), std=(0.4,), crop_padding=0, flip=flip)
+    x = torch.arange(40 * 4, dtype=torch.uint8).view(40, 1, 2, 2)
+    draws = transform.draw(stream(0, "test"), 40)
+    out = transform.train(x, {key: torch.from_numpy(values) for key, values in draws.items()})
+    flipped = [torch.equal(out[i], transform.test(x[i].flip(-1))) for i in range(40)]
+    assert flipped == draws["flip"].tolist() and any(flipped) == flip
+    assert all(torch.equal(out[i], transform.test(x[i])) for i in range(40) if not flipped[i])
+
+
 def test_each_image_gets_its_own_crop() -> None:
     """As cropping one by one with slices."""
     transform = ImageTransform(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
