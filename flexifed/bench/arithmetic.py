@@ -13,7 +13,10 @@ from flexifed.models import set_generator
 from flexifed.settings import rng
 
 EDGE = {"cpu": 2048, "cuda": 8192}
-"""Rows and columns of the matrices."""
+"""Rows and columns of the matrices, where the machine computes a product of them within `PATIENCE`."""
+FIRST_EDGE = 256
+PATIENCE = 4.0
+"""Seconds. In bfloat16, a processor without instructions for it takes minutes for the largest product."""
 PRODUCTS = {"cpu": 3, "cuda": 20}
 """In a measured run, of which there are five."""
 
@@ -53,26 +56,33 @@ def of_round(workload: Workload, n_test: int) -> float:
 
 
 def matrix_product_rate(device: torch.device, precision: str) -> float:
-    """Floating-point operations a second in products of square matrices, median of five runs after one warm-up.
+    """Floating-point operations a second in products of square matrices, as large as the machine can be asked for.
 
     Args:
         device: where.
         precision: bfloat16 is the dtype of the factors; float32 and tf32 are float32 with the process's settings (see
             `flexifed.training.precision`).
     """
-    edge, products = EDGE[device.type], PRODUCTS[device.type]
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    edge, products = FIRST_EDGE, PRODUCTS[device.type]
+    while edge < EDGE[device.type] and 8 * _products(device, dtype, edge, 1) < PATIENCE:
+        edge *= 2
+    return products * 2 * edge**3 / _products(device, dtype, edge, products)
+
+
+def _products(device: torch.device, dtype: torch.dtype, edge: int, count: int) -> float:
+    """Seconds of so many products of square matrices, median of five runs after one warm-up."""
     generator = rng.torch_stream(0, "bench", "product", device=device)
     a, b = (torch.randn((edge, edge), device=device, generator=generator).to(dtype) for _ in range(2))
     out = torch.empty_like(a)
     seconds = []
     for _ in range(6):
         started = time.perf_counter()
-        for _ in range(products):
+        for _ in range(count):
             torch.mm(a, b, out=out)
         synchronise(device)
         seconds.append(time.perf_counter() - started)
-    return products * 2 * edge**3 / statistics.median(seconds[1:])
+    return statistics.median(seconds[1:])
 
 
 def synchronise(device: torch.device) -> None:

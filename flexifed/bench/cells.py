@@ -10,7 +10,7 @@ import torch
 
 from flexifed.bench import memory, subject
 from flexifed.bench.candidates import Candidate
-from flexifed.bench.process import Process, process
+from flexifed.bench.process import Process, as_they_end, process
 from flexifed.bench.sizes import WARM_UPS, Limit
 from flexifed.bench.turns import in_turn, ratios, spread
 from flexifed.bench.workload import Workload
@@ -47,7 +47,8 @@ def measure(
         log.warning("bench: %d cells of %s side by side do not fit into memory: not measured", cores, workload.family)
         return []
     with ExitStack() as stack:
-        together = {1: [stack.enter_context(process())], cores: [stack.enter_context(process()) for _ in range(cores)]}
+        name = f"{candidate} on {workload.family}"
+        together = {n: [stack.enter_context(process(name)) for _ in range(n)] for n in (1, cores)}
         for cells, processes in together.items():
             for one in processes:
                 one.call(subject.load, candidate, workload, "cpu", cores // cells)
@@ -77,6 +78,6 @@ def measure(
 def _round(processes: list[Process]) -> float:
     """Seconds until every process has run a round."""
     started = time.perf_counter()
-    for future in [one.start(subject.run_round) for one in processes]:
-        future.result()
+    for round_ in as_they_end([one.start(subject.run_round) for one in processes]):
+        round_.result()
     return time.perf_counter() - started

@@ -15,6 +15,8 @@ import yaml
 
 from flexifed.bench.sizes import Limit
 from flexifed.bench.turns import in_turn, spread
+from flexifed.ended import how_it_ended
+from flexifed.system.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 SNAKEFILE, STUDY = ROOT / "Snakefile", ROOT / "config/config.yaml"
@@ -52,10 +54,17 @@ def measure(seeds: int, limit: Limit) -> list[dict[str, Any]]:
 
 
 def _dry_run(folder: Path) -> tuple[float, float, str]:
-    """Wall seconds, processor seconds and output of a dry run; no other child process may end meanwhile."""
+    """Wall seconds, processor seconds and output of a dry run; no other child process may end meanwhile.
+
+    Raises:
+        UserError: it failed or was killed.
+    """
     command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--snakefile", str(SNAKEFILE)]
     command += ["--directory", str(folder), "--configfile", str(folder / "study.yaml")]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
     seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()[-2000:]
+        raise UserError(f"bench: Snakemake's dry run was lost: {how_it_ended(done.returncode)}. It said:\n{said}")
     return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout

@@ -153,7 +153,7 @@ def _averaging(folder: Path, size: Size, device: str) -> Iterable[Workload]:
             )
             for width in size.aggregation_widths
         ]
-        with process() as one:
+        with process("the free memory") as one:
             available = one.call(memory.available, torch.device(device))
         yield averaging.fitting(widths, len(candidates.aggregating()) - 1, available)
 

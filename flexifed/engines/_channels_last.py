@@ -7,6 +7,10 @@ dimension of size one and nothing else.
 On a CPU two kinds of convolution are better off otherwise (measured on VGG, docs/speed.md): with few places left (4 x 4
 and 2 x 2), oneDNN's kernels for channels_last take twice as long as those for the plain layout in float32; and in
 bfloat16 both take about three times as long as one matrix product over the unfolded input.
+
+And one kind must not be run as it stands: on a processor with AVX2 and no AVX-512, oneDNN's kernel for the gradient of
+the weights of a strided 1 x 1 convolution in channels_last writes beyond its memory where there are 2 to 6 input
+channels (oneDNN 3.12, torch 2.14.1). So on a CPU it is computed as what it is: a dense one of every second place.
 """
 
 import copy
@@ -70,16 +74,25 @@ class Convolution(nn.Module):
         self.dilation = (1, *source.dilation)[-2:]
         assert not isinstance(source.padding, str)
         self.padding = (0, *source.padding)[-2:]
-        self.plain = self.stride == self.dilation == (1, 1)
+        self.strided_pointwise = self.weight.shape[2:].numel() == 1 and not any(self.padding) and self.stride != (1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type == "cpu" and x.shape[2] > 1 and x.shape[2:].numel() <= FEW_PLACES:
-            if self.plain and torch.is_autocast_enabled("cpu"):
-                return self._unfolded(x)
-            x = x.contiguous()
-        else:
-            x = x.contiguous(memory_format=torch.channels_last)
-        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
+        if x.device.type != "cpu":
+            return self._convolved(x.contiguous(memory_format=torch.channels_last), self.stride)
+        if self.strided_pointwise:
+            down, across = self.stride
+            return self._on_cpu(x[:, :, ::down, ::across], (1, 1))
+        return self._on_cpu(x, self.stride)
+
+    def _on_cpu(self, x: Tensor, stride: tuple[int, ...]) -> Tensor:
+        if x.shape[2] == 1 or x.shape[2:].numel() > FEW_PLACES:
+            return self._convolved(x.contiguous(memory_format=torch.channels_last), stride)
+        if stride == self.dilation == (1, 1) and torch.is_autocast_enabled("cpu"):
+            return self._unfolded(x)
+        return self._convolved(x.contiguous(), stride)
+
+    def _convolved(self, x: Tensor, stride: tuple[int, ...]) -> Tensor:
+        return functional.conv2d(x, self.weight, self.bias, stride, self.padding, self.dilation)
 
     def _unfolded(self, x: Tensor) -> Tensor:
         """As one product: every place's neighbourhood, channels innermost, with every filter."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from flexifed.ended import how_it_ended
 from flexifed.reference.queue import Queue
 from flexifed.settings import layout
 from flexifed.settings.registry import PACKAGE
@@ -220,7 +221,8 @@ class Work:
             log.info("stopped  %s", self.queue.recorded(one.run))
         else:
             lines = [line for line in one.log.read_text().splitlines() if line.strip()]
-            self.failed.append(f"{cell}: {lines[-1] if lines else f'exit code {code}'} ({one.log})")
+            said = f", last words: {lines[-1]}" if lines else ""
+            self.failed.append(f"{cell}: {how_it_ended(code)}{said} ({one.log})")
             log.error("failed   %s", self.failed[-1])
 
     def _publish(self, run: Run, side_by_side: int | None) -> None:

@@ -8,12 +8,13 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 import torch
 
+from flexifed.ended import how_it_ended
 from flexifed.settings import registry
 from flexifed.settings.job import Job
 from flexifed.system.errors import UserError
@@ -44,11 +45,11 @@ def job(engine: str, family: str) -> Job:
     return dataclasses.replace(federations.job(family=family, rounds=ROUNDS), engine=engine)
 
 
-def train(the_job: Job, inputs: Inputs, out: Path, begun: Event) -> None:
+def train(the_job: Job, inputs: Inputs, out: Path, begun: Connection) -> None:
     """One process's attempt."""
     for number in SIGNALS:  # other tests' handlers are inherited
         signal.signal(number, signal.SIG_DFL)
-    begun.set()
+    begun.send(None)
     torch.set_num_threads(1)
     try:
         cpu = torch.device("cpu")
@@ -66,16 +67,31 @@ class Cell:
         self.job, self.out = the_job, folder / "cell"
         self.inputs = Inputs(**federations.files(folder, the_job))
         began = time.monotonic()
-        self.attempt(folder / "whole").join()
+        self.finish(folder / "whole")
         self.seconds = time.monotonic() - began
         self.whole = (folder / "whole/history.parquet").read_bytes()
 
     def attempt(self, out: Path | None = None) -> multiprocessing.process.BaseProcess:
         """A process that goes on with the cell."""
-        begun = FORK.Event()
-        process = FORK.Process(target=train, args=(self.job, self.inputs, out or self.out, begun))
+        begun, its_end = FORK.Pipe(duplex=False)
+        process = FORK.Process(target=train, args=(self.job, self.inputs, out or self.out, its_end))
         process.start()
-        begun.wait()
+        its_end.close()  # so that a process that dies ends the wait
+        begun.recv()
+        return process
+
+    def finish(self, out: Path | None = None) -> None:
+        """Go on with the cell to its end."""
+        process = self.attempt(out)
+        process.join()
+        assert process.exitcode == 0, how_it_ended(process.exitcode)
+
+    def begin(self, checkpoints: int) -> multiprocessing.process.BaseProcess:
+        """A process that has written so many checkpoints and still trains."""
+        process = self.attempt()
+        while len(list(self.out.glob("checkpoints/*.json"))) < checkpoints:
+            assert process.is_alive(), f"before checkpoint {checkpoints}: {how_it_ended(process.exitcode)}"
+            time.sleep(0.001)
         return process
 
     @property
@@ -114,7 +130,7 @@ def test_signals_at_random_moments(
         if cell.finished:
             cell.check()
             cell.restart()
-    cell.attempt().join()
+    cell.finish()
     cell.check()
     tally(f"{sent.name} while a cell trains", times=hits, lost=rounds_again, unit="rounds at most, trained again")
 
@@ -124,13 +140,11 @@ def test_a_run_that_is_asked_to_stop_says_that_it_wants_to_be_run_again(
     tmp_path: Path, sent: signal.Signals, tally: Callable[..., None]
 ) -> None:
     cell = Cell(tmp_path, job("fast", "vgg"))
-    process = cell.attempt()
-    while not list(cell.out.glob("checkpoints/*.json")):
-        time.sleep(0.001)
+    process = cell.begin(checkpoints=1)
     os.kill(process.pid, sent)
     process.join()
     assert process.exitcode == EXIT_CODE
-    cell.attempt().join()
+    cell.finish()
     cell.check()
     sessions = json.loads((cell.out / "run.json").read_text())["sessions"]
     assert sessions[0]["first"] == 1 and sessions[1]["first"] > 1
@@ -145,9 +159,7 @@ def test_a_damaged_checkpoint_costs_one_round(
     cell = Cell(tmp_path, job("fast", "resnet"))
     places = random.Random(what)
     for _ in range(count):
-        process = cell.attempt()
-        while len(list(cell.out.glob("checkpoints/*.json"))) < 2 and process.is_alive():
-            time.sleep(0.001)
+        process = cell.begin(checkpoints=2)
         os.kill(process.pid, signal.SIGTERM)
         process.join()
         newest = max(path.stem for path in cell.out.glob("checkpoints/*.json"))
@@ -159,7 +171,7 @@ def test_a_damaged_checkpoint_costs_one_round(
         else:
             data[place] ^= 1 << places.randrange(8)
         damaged.write_bytes(data)
-        cell.attempt().join()
+        cell.finish()
         sessions = json.loads((cell.out / "run.json").read_text())["sessions"]
         assert sessions[-1]["first"] == int(newest.removeprefix("round")), "it went on after the round before"
         cell.check()
@@ -179,6 +191,6 @@ def test_a_full_disk_ends_a_cell_and_room_lets_it_end_well(tmp_path: Path, tally
         assert not cell.finished
         assert {path.name for path in cell.out.rglob("*") if path.is_file()} <= {".lock", "history.parquet"}
         (disk / "ballast").unlink()
-        cell.attempt().join()
+        cell.finish()
         cell.check()
     tally("disk full while a cell trains", lost=ROUNDS, unit="rounds, trained again")

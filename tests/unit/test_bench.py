@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -29,6 +32,7 @@ from flexifed.bench import (
     summary,
 )
 from flexifed.bench.candidates import FLOAT32, PLAIN, Candidate
+from flexifed.bench.process import Died, as_they_end, loaded, process
 from flexifed.bench.rounds import COLUMNS
 from flexifed.bench.run import SCALING_FAMILY
 from flexifed.bench.sizes import ONCE, Limit
@@ -37,6 +41,7 @@ from flexifed.bench.workload import CLASSES, SHAPES, Workload, write_samples
 from flexifed.settings import registry, rng
 from flexifed.sharing import planning
 from flexifed.sharing.layers import chain
+from flexifed.system.errors import UserError
 from tests.unit import federations
 
 VERSIONS = tuple(version for version in ("V1", "V2", "V3", "V4") for _ in range(2))
@@ -207,6 +212,55 @@ def test_actions_take_turns_until_the_limit() -> None:
 def test_cells_that_do_not_fit_into_memory_are_not_measured(tmp_path: Path) -> None:
     given, serial = Workload(tmp_path, "vgg", 1.0, sizes.CPU.protocol, 4000), Candidate("serial", FLOAT32)
     assert cells.measure(given, serial, ONCE, cores=2, cell_bytes=1e15) == []
+
+
+# Processes
+
+
+def test_a_process_that_is_killed_ends_the_wait_for_it(tmp_path: Path) -> None:
+    """Also the wait for a process beside it that would work on for an hour."""
+    subjects = {"one": (Candidate("serial", FLOAT32), workload(tmp_path))}
+    began = time.monotonic()
+    lost = "measures serial float32 on vgg was lost: killed by SIGKILL, during sleep"
+    with pytest.raises(Died, match=lost), process("another") as other, loaded(subjects, "cpu", 1) as processes:
+        pid = processes["one"].call(os.getpid)
+        threading.Timer(1, os.kill, (pid, signal.SIGKILL)).start()
+        for call in as_they_end([one.start(time.sleep, 3600) for one in (other, processes["one"])]):
+            call.result()
+    assert time.monotonic() - began < 600
+
+
+@pytest.mark.parametrize(("sent", "said"), [(signal.SIGSEGV, "killed by SIGSEGV"), (None, "ended with exit code 3")])
+def test_a_process_that_is_lost_between_two_calls_is_an_error(sent: signal.Signals | None, said: str) -> None:
+    with pytest.raises(Died, match=f"nothing was lost: {said}, during (getpid|kill|_exit)"), process("nothing") as one:
+        pid = one.call(os.getpid)
+        one.call(os.kill, pid, sent) if sent else one.call(os._exit, 3)
+        one.call(os.getpid)
+
+
+def test_processes_end_with_a_benchmark_that_is_killed(tmp_path: Path) -> None:
+    """Whoever reads its output would otherwise wait for them."""
+    program = (
+        "import os, time\nfrom flexifed.bench.process import process\n"
+        "if __name__ == '__main__':\n"
+        "    with process('nothing') as one: print(one.call(os.getpid), flush=True); one.call(time.sleep, 3600)"
+    )
+    (tmp_path / "program.py").write_text(program)
+    environment = os.environ | {"PYTHONPATH": str(registry.PACKAGE.parent)}
+    command = [sys.executable, str(tmp_path / "program.py")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as benchmark:
+        assert benchmark.stdout and int(benchmark.stdout.readline())
+        benchmark.kill()
+        benchmark.communicate(timeout=60)
+
+
+def test_a_dry_run_that_is_killed_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\necho planning >&2\nkill -9 $$\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with pytest.raises(UserError, match=r"dry run was lost: killed by SIGKILL\. It said:\nplanning"):
+        dryrun.measure(1, ONCE)
 
 
 # The whole

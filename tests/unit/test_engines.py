@@ -195,7 +195,7 @@ def test_tf32_is_allowed_where_it_is_asked_for_and_nowhere_else(name: str) -> No
 
 
 @pytest.mark.parametrize("places", [2, 4, 8])
-@pytest.mark.parametrize(("kernel", "padding", "stride"), [(3, 1, 1), (1, 0, 1), (3, 1, 2), (5, 0, 1)])
+@pytest.mark.parametrize(("kernel", "padding", "stride"), [(3, 1, 1), (1, 0, 1), (1, 0, 2), (3, 1, 2), (5, 0, 1)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_convolution_is_the_same_in_every_layout(
     places: int, kernel: int, padding: int, stride: int, dtype: torch.dtype

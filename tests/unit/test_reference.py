@@ -4,12 +4,14 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from flexifed.ended import how_it_ended
 from flexifed.reference import queue, sidebyside
 from flexifed.reference import report as referencereport
 from flexifed.reference import text as referencetext
@@ -76,7 +78,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 def call(folder: Path, *arguments: str, code: int = 0) -> tuple[list[str], str]:
     """The standings that are printed in the end, and what is said on the way."""
     process = start(folder, *arguments)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == code, err
     return [line.split()[0] for line in out.splitlines()], err
 
@@ -89,10 +91,13 @@ def cell(place: str, strategy: str = "standalone") -> Path:
     return Path(place) / f"cells/digits/vgg/{strategy}/tiny/seed0"
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
+def until(condition: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait for something that a process brings about; on a busy machine its start alone may take a minute."""
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end, "it did not come to this"
+        if process is not None and process.poll() is not None:
+            assert condition(), f"{how_it_ended(process.returncode)}: {process.communicate()[1]}"
         time.sleep(0.02)
 
 
@@ -109,7 +114,7 @@ def go(minutes: float, *, again: bool = False, out: str = "reference") -> tuple[
 
 def test_two_queues_on_one_folder_run_no_cell_twice(folder: Path) -> None:
     both = [start(folder, "--minutes", "5") for _ in range(2)]
-    said = "".join(process.communicate(timeout=120)[1] for process in both)
+    said = "".join(process.communicate(timeout=300)[1] for process in both)
     assert said.count("started") == said.count("finished") == len(STRATEGIES)
     for strategy in STRATEGIES:
         record = files.read_json(cell("reference", strategy) / "run.json")
@@ -138,7 +143,7 @@ def test_at_the_deadline_a_cell_stops_after_its_round_and_leaves_a_checkpoint(fo
 def kill_when(folder: Path, condition: Callable[[], object]) -> None:
     """Work on the queue and kill -9 it as soon as something is so."""
     process = start(folder, "--minutes", "5")
-    until(condition)
+    until(condition, process)
     process.kill()
     process.communicate()
     until(lambda: "running" not in states())  # the system tells its cell
@@ -162,7 +167,7 @@ def test_after_kill_9_nothing_is_lost_and_nothing_is_run_twice(folder: Path) -> 
 def test_ctrl_c_stops_the_cells_with_a_checkpoint(folder: Path) -> None:
     write_queue(folder, protocols={"tiny": {**PROTOCOL, "rounds": 100_000}})
     process = start(folder, "--minutes", "5")
-    until(lambda: list(cell("results/narrow").glob("checkpoints/*.json")))
+    until(lambda: list(cell("results/narrow").glob("checkpoints/*.json")), process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 75, err
@@ -244,6 +249,22 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on(folder: Path) -> None:
     assert len(failed) == 1
     assert failed[0].startswith("digits/vgg/standalone/tiny/seed0: ")
     assert "results/narrow/logs/cells/digits/vgg/standalone/tiny/seed0.log" in failed[0]
+
+
+def test_a_cell_that_is_killed_is_named_with_the_signal_and_the_others_go_on(folder: Path) -> None:
+    work = Work(Queue(Path("reference")), Unlimited(), 1, "cpu")
+
+    def kill() -> None:
+        until(lambda: work.running and " on " in work.running[0].log.read_text())
+        work.running[0].process.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    work.go(5, again=False)
+    killer.join()
+    assert len(work.failed) == 1
+    assert work.failed[0].startswith("digits/vgg/standalone/tiny/seed0: killed by SIGKILL, last words: ")
+    assert states() == ["missing", "done"]
 
 
 def running(kind: str, seconds: float) -> Running:
