@@ -15,7 +15,7 @@ import yaml
 
 from flexifed.bench.sizes import Limit
 from flexifed.bench.turns import in_turn, spread
-from flexifed.ended import how_it_ended
+from flexifed.system.ended import how_it_ended
 from flexifed.system.errors import UserError
 
 ROOT = Path(__file__).parents[2]

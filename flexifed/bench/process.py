@@ -15,7 +15,7 @@ from typing import Generic, ParamSpec, TypeVar
 from flexifed.bench import subject
 from flexifed.bench.candidates import Candidate
 from flexifed.bench.workload import Workload
-from flexifed.ended import how_it_ended
+from flexifed.system.ended import how_it_ended
 from flexifed.system.errors import UserError
 
 log = logging.getLogger("flexifed")

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from flexifed.ended import how_it_ended
 from flexifed.reference.queue import Queue
 from flexifed.settings import layout
 from flexifed.settings.registry import PACKAGE
 from flexifed.study.single import Run
 from flexifed.system import files, locks
+from flexifed.system.ended import how_it_ended
 from flexifed.system.interruption import EXIT_CODE, Interrupted, noticed
 
 log = logging.getLogger("flexifed")

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from flexifed.ended import how_it_ended
 from flexifed.settings import registry
 from flexifed.settings.job import Job
+from flexifed.system.ended import how_it_ended
 from flexifed.system.errors import UserError
 from flexifed.system.interruption import EXIT_CODE, SIGNALS, Interrupted
 from flexifed.training.run import Inputs, run_cell

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flexifed.ended import how_it_ended
 from flexifed.settings import registry
+from flexifed.system.ended import how_it_ended
 from tests.unit.one_step import ENGINES, WIDTHS
 
 TOLERANCES = {"float32": 0.03, "bfloat16": 0.7}

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from flexifed.ended import how_it_ended
 from flexifed.reference import queue, sidebyside
 from flexifed.reference import report as referencereport
 from flexifed.reference import text as referencetext
@@ -22,6 +21,7 @@ from flexifed.settings.cell import Cell
 from flexifed.settings.job import Job
 from flexifed.study import config, single
 from flexifed.system import files
+from flexifed.system.ended import how_it_ended
 from flexifed.system.errors import UserError
 from tests.unit import federations, results
 
