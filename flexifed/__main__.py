@@ -171,7 +171,7 @@ def _run(arguments: argparse.Namespace) -> None:
     try:
         run = single.Run.from_json(files.read_object(arguments.file))
     except UserError as error:
-        raise UserError(f"{arguments.file}: not a job that `python -m flexifed job` printed ({error}).") from None
+        raise UserError(f"{arguments.file}: not a job that `python -m flexifed job` printed:\n{error}") from None
     print(single.run(run, arguments.device))
 
 

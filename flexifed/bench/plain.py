@@ -19,6 +19,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ from flexifed.models import set_generator
 from flexifed.settings import registry, rng
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Protocol
-from flexifed.training.engine import Evaluation
+from flexifed.training.engine import Evaluation, Steps
 
 Item = tuple[Tensor, int]
 
@@ -110,6 +111,7 @@ class Plain:
     train_set: Dataset[Item]
     test_set: Dataset[Item]
     device: torch.device
+    steps: ClassVar = Steps()
 
     def train(self, round_number: int) -> list[float]:
         """Train every client on its slice of this round; returns each client's mean training loss."""

@@ -27,18 +27,14 @@ class Work(Interface):
         ...
 
 
-def work(function: Function, generator: torch.Generator) -> Work:
-    """Wrap a function for the device of its generator, the only one that it may draw from.
-
-    On a GPU the function must not wait for the device, and depend on nothing but the values behind the same addresses.
-    """
-    return Recorded(function, generator) if generator.device.type == "cuda" else Direct(function)
+Wrap = Callable[[Function, torch.Generator], Work]
+"""Makes work of a function and the generator on its device, the only one that it may draw from."""
 
 
 class Direct:
     """The function as it is."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, generator: torch.Generator) -> None:
         self.function = function
 
     def prepare(self, *arguments: Tensor) -> None:
@@ -50,7 +46,10 @@ class Direct:
 
 
 class Recorded:
-    """The function as CUDA graphs, one for each combination of shapes, on the stream that is current."""
+    """The function as CUDA graphs, one for each combination of shapes, on the stream that is current.
+
+    The function must not wait for the device, and depend on nothing but the values behind the same addresses.
+    """
 
     def __init__(self, function: Function, generator: torch.Generator) -> None:
         self.function = function
@@ -63,12 +62,11 @@ class Recorded:
 
         Raises:
             UserError: the function cannot be recorded. The generator and the memory pool are then in a state that
-                PyTorch does not promise anything about, so there is no going on.
+                PyTorch does not promise anything about, so there is no going on with them.
         """
         shapes = _shapes(arguments)
         if shapes in self.graphs:
             return
-        torch.backends.cudnn.benchmark = True  # the shapes recur in every step: warming up finds the best kernels
         inputs = [argument.clone() for argument in arguments]
         for _ in range(WARM_UP):
             self.function(*inputs)
@@ -79,7 +77,8 @@ class Recorded:
                 self.function(*inputs)
         except RuntimeError as error:
             raise UserError(
-                f"a step could not be recorded as a CUDA graph ({error}); set `engine: serial` in the study."
+                f"a step could not be recorded as a CUDA graph ({error}); where this ends a run, set "
+                "`engine: serial` in the study."
             ) from error
         self.graphs[shapes] = graph, inputs
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.optim.sgd import sgd
 
 from flexifed.engines._channels_last import channels_last
-from flexifed.engines._recording import Work, work
+from flexifed.engines._recording import Direct, Work, Wrap
 from flexifed.models import set_generator
 from flexifed.settings import rng
 from flexifed.training.client import Batch, Client, batches
@@ -28,14 +28,14 @@ EVALUATION_BATCH = 500
 class Workspace:
     """One model for all clients of a version."""
 
-    def __init__(self, federation: Federation, client: Client) -> None:
-        """Set up for the version of `client`."""
+    def __init__(self, federation: Federation, client: Client, wrap: Wrap = Direct) -> None:
+        """Set up for the version of `client`; its steps and tests are run as `wrap` makes them."""
         self.federation = f = federation
         self.model = channels_last(f.models[client.version])
         self.stream = torch.cuda.Stream(f.device) if f.device.type == "cuda" else None
-        # On a GPU the model keeps its numbers, which recorded steps find at their address, and clients take turns in
-        # them. On a CPU it looks into the vector of the client whose turn it is.
-        self.numbers = self._room_like(client.weights) if self.stream else None
+        # On a GPU, and for recorded steps, which find them at their address, the model keeps its numbers, and clients
+        # take turns in them. On a CPU it looks into the vector of the client whose turn it is.
+        self.numbers = self._room_like(client.weights) if self.stream or wrap is not Direct else None
         if self.numbers is not None:
             self.numbers.put_into(self.model)
         self.generator = torch.Generator(f.device)
@@ -48,9 +48,9 @@ class Workspace:
         self.momenta: list[Tensor | None] = [buffers[n].view(p.shape) for n, p in self.model.named_parameters()]
         self.draws: tuple[str, ...] = ()
         self.tests: dict[int, Tensor] = {}
-        self.step = work(self._step, self.generator)
+        self.step = wrap(self._step, self.generator)
         # Two, since a recording knows only the mode it was made in.
-        self.test_as_is, self.test_in_train_mode = (work(self._test, self.generator) for _ in range(2))
+        self.test_as_is, self.test_in_train_mode = (wrap(self._test, self.generator) for _ in range(2))
 
     def _room_like(self, weights: Weights) -> Weights:
         """Zeros on the device, laid out as a client's weights."""
@@ -74,7 +74,11 @@ class Workspace:
     def train(self, client: Client, round_number: int) -> Tensor:
         """One local round; returns the mean training loss, a tensor without dimensions."""
         f = self.federation
-        steps = list(batches(client, f.transform, f.protocol, f.seed, round_number))
+        return self.follow(client, list(batches(client, f.transform, f.protocol, f.seed, round_number)), round_number)
+
+    def follow(self, client: Client, steps: Sequence[Batch], round_number: int) -> Tensor:
+        """The steps of a local round; returns what `train` does."""
+        f = self.federation
         self.draws = tuple(steps[0].draws)
         arguments = self._arguments(steps)
         self.model.train()

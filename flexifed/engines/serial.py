@@ -4,6 +4,7 @@ Faster engines are held against this one. The authors' script works in the same 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from flexifed.models import set_generator
 from flexifed.settings import rng
 from flexifed.training import aggregation
 from flexifed.training.client import Client, batches
-from flexifed.training.engine import Evaluation, Federation, working_on
+from flexifed.training.engine import Evaluation, Federation, Steps, working_on
 
 PRECISIONS = ("float32",)
 
@@ -31,6 +32,7 @@ class Serial:
     """Plain loops over clients and batches; the clients' weights are changed in place."""
 
     federation: Federation
+    steps: ClassVar = Steps()
 
     def train(self, round_number: int) -> list[float]:
         """See `Engine.train`."""

@@ -1,81 +1,89 @@
-"""What a study and a single job must both pass, beyond the types of their keys. Needs no pydantic."""
+"""What a study and a single job must both pass, beyond the types of their keys. Needs no pydantic.
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+Each check yields the faults that it finds, at their places in what it is given.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from flexifed.settings import registry
-from flexifed.settings.protocol import FinalNumber, Protocol
-from flexifed.system.errors import UserError
+from flexifed.settings.protocol import FinalNumber, Partition, Protocol
+from flexifed.study.faults import Fault, Place
+
+BUILT_BY = {"family": "build", "dataset": "prepare", "partitioner": "partition"}
+"""Kinds of plugins with options: the function that takes them as keywords."""
 
 
-@contextmanager
-def at(where: str) -> Iterator[None]:
-    """Put the place in the file in front of an error's text."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+def known(what: str, name: object, names: Iterable[str], *place: Any) -> Iterator[Fault]:
+    """A name is one of those that there are."""
+    if name not in (names := tuple(names)):
+        yield Fault(place, str(registry.unknown(what, name, names)))
 
 
-def names(kind: str, given: Iterable[str], where: str) -> None:
-    """All names are registered.
-
-    Raises:
-        UserError: one is not; the place and the nearest known name are given.
-    """
-    with at(where):
-        for name in given:
-            registry.check(kind, name)
+def name(kind: str, given: str, *place: Any) -> Iterator[Fault]:
+    """A name is registered."""
+    yield from known(kind, given, registry.names(kind), *place)
 
 
-def engine(name: str, precision: str) -> None:
-    """The engine is registered and offers the precision.
-
-    Raises:
-        UserError: it is not, or does not.
-    """
-    names("engine", [name], "engine")
-    offered = registry.constant("engine", name, "PRECISIONS")
-    if precision not in offered:
-        raise UserError(f"precision: {registry.unknown(f'precision of engine {name!r}', precision, offered)}")
+def names(kind: str, given: Iterable[str], *place: Any) -> Iterator[Fault]:
+    """All names of a list, or all keys of a mapping, are registered."""
+    for key, each in zip(given, given, strict=True) if isinstance(given, Mapping) else enumerate(given):
+        yield from name(kind, each, *place, key)
 
 
-def protocol(given: Protocol, family: str) -> None:
-    """A protocol fits a registered family.
-
-    Raises:
-        UserError: versions that the family has not, unequal numbers of clients, or options of a plugin that are not
-            known or not allowed.
-    """
-    known = registry.constant("family", family, "VERSIONS")
-    if not given.versions or len(set(given.versions)) < len(given.versions):
-        raise UserError(
-            f"versions: name each version once, and at least one; got {list(given.versions)}. "
-            f"Known: {', '.join(known)}."
-        )
-    for version in given.versions:
-        if version not in known:
-            raise UserError(f"versions: {registry.unknown(f'version of {family}', version, known)}")
-    if given.clients % len(given.versions):
-        raise UserError(
-            f"clients: {given.clients} clients cannot hold {len(given.versions)} versions in equal numbers; "
-            f"use a multiple of {len(given.versions)}."
-        )
-    final(given.final)
-    names("partitioner", [given.partition.partitioner], "partition.partitioner")
-    with at("partition.options"):
-        registry.check_options("partitioner", given.partition.partitioner, "partition", given.partition.options)
-    names("family", given.family_options, "family_options")
-    for name, options in given.family_options.items():
-        with at(f"family_options.{name}"):
-            registry.check_options("family", name, "build", options)
+def options(kind: str, plugin: str, given: Mapping[str, Any], *place: Any) -> Iterator[Fault]:
+    """The options of a plugin are known and allowed; nothing where there is no such plugin."""
+    if plugin in registry.names(kind):
+        for key, text in registry.wrong_options(kind, plugin, BUILT_BY[kind], given):
+            yield Fault((*place, key), text)
 
 
-def final(given: FinalNumber) -> None:
-    """A final number is one that histories hold.
+def engine(given: str, precision: str) -> Iterator[Fault]:
+    """The engine is registered and offers the precision."""
+    yield from name("engine", given, "engine")
+    if given in registry.names("engine"):
+        offered = registry.constant("engine", given, "PRECISIONS")
+        yield from known(f"precision of engine {given!r}", precision, offered, "precision")
 
-    Raises:
-        UserError: it is not.
-    """
+
+def protocol(given: Protocol, families: Iterable[str]) -> Iterator[Fault]:
+    """A protocol fits itself, and families of which it has the versions."""
+    yield from _versions(given.versions, [f for f in families if f in registry.names("family")])
+    yield from _clients(given)
+    yield from final(given.final)
+    yield from _partition(given.partition)
+    yield from names("family", given.family_options, "family_options")
+    for family, chosen in given.family_options.items():
+        yield from options("family", family, chosen, "family_options", family)
+
+
+def _versions(given: tuple[str, ...], families: list[str]) -> Iterator[Fault]:
+    versions = {family: registry.constant("family", family, "VERSIONS") for family in families}
+    for number, version in enumerate(given):
+        for family in families:
+            yield from known(f"version of {family}", version, versions[family], "versions", number)
+    if not given or len(set(given)) < len(given):
+        all_known = sorted({version for some in versions.values() for version in some})
+        hint = f" Known: {', '.join(all_known)}." if all_known else ""
+        yield Fault(("versions",), f"name each version once, and at least one; got {list(given)}.{hint}")
+
+
+def _clients(given: Protocol) -> Iterator[Fault]:
+    n = len(given.versions)
+    if n and given.clients % n:
+        text = f"{given.clients} clients cannot hold {n} versions in equal numbers; use a multiple of {n}."
+        yield Fault(("clients",), text, reads=(("versions",),))
+
+
+def _partition(given: Partition) -> Iterator[Fault]:
+    yield from name("partitioner", given.partitioner, "partition", "partitioner")
+    for fault in options("partitioner", given.partitioner, given.options, "partition", "options"):
+        yield replace(fault, reads=(("partition", "partitioner"),))
+
+
+def final(given: FinalNumber) -> Iterator[Fault]:
+    """A final number is one that histories hold."""
     if (given.phase, given.mode) == ("local", "train"):
-        raise UserError("final: the accuracy in training mode is recorded in phase `aggregated` only.")
+        reads: tuple[Place, ...] = (("final", "phase"), ("final", "mode"))
+        yield Fault(("final",), "the accuracy in training mode is recorded in phase `aggregated` only.", reads)

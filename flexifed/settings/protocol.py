@@ -14,7 +14,10 @@ from flexifed.system.errors import UserError
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number, understood by pydantic (and its JSON schema) without importing it here."""
+    """Marks a number, with bounds or without, for pydantic (and its JSON schema), which is not imported here.
+
+    To Python, and to pydantic, a boolean is a number; to us it is not.
+    """
 
     ge: float | None = None
     gt: float | None = None
@@ -22,8 +25,19 @@ class Range:
     lt: float | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        bounds = {k: v for k, v in vars(self).items() if v is not None}
-        return {**handler(source), **bounds}
+        number = handler(source) | {k: v for k, v in vars(self).items() if v is not None}
+        wanted = "a whole number" if number["type"] == "int" else "a number"
+
+        def no_boolean(value: Any) -> Any:
+            if isinstance(value, bool):
+                raise ValueError(wanted)
+            return value
+
+        return {
+            "type": "function-before",
+            "function": {"type": "no-info", "function": no_boolean},
+            "schema": number,
+        }
 
     def holds(self, value: float) -> bool:
         """Whether a number is within the bounds; no bounds hold NaN."""

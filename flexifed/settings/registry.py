@@ -8,7 +8,7 @@ without importing a single plugin (or torch).
 import ast
 import difflib
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,9 @@ FOLDERS = {
     "engine": "engines",
 }
 
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+"""Types of options in words."""
+
 
 @lru_cache
 def names(kind: str) -> tuple[str, ...]:
@@ -34,11 +37,17 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
 
 
+def nearest(given: object, known: Iterable[str]) -> str | None:
+    """The known name that a misspelt one may stand for; None where there is no such."""
+    near = difflib.get_close_matches(str(given).lower().replace("-", "_"), list(known), n=1, cutoff=0.5)
+    return near[0] if near else None
+
+
 def unknown(what: str, given: object, known: Iterable[str]) -> UserError:
     """The error for a name that is not known, with the nearest known one."""
     known = sorted(known)
-    near = difflib.get_close_matches(str(given).lower().replace("-", "_"), known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(given, known)
+    hint = f" Did you mean {near!r}?" if near else ""
     return UserError(f"unknown {what} {given!r}.{hint} Known: {', '.join(known)}.")
 
 
@@ -100,27 +109,36 @@ def check_options(kind: str, name: str, function: str, options: Mapping[str, Any
     Raises:
         UserError: an option is not known, its type is not that of the default, or its value is not allowed.
     """
+    if wrong := list(wrong_options(kind, name, function, options)):
+        raise UserError("\n".join(text for _, text in wrong))
+
+
+def wrong_options(kind: str, name: str, function: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The options of a plugin that `check_options` refuses, and why."""
     known, limits = keywords(kind, name, function), allowed(kind, name)
     for key, value in options.items():
         if key not in known:
-            raise unknown(f"option of {kind} {name!r}", key, known)
-        default = known[key]
-        fits = isinstance(value, int | float) if isinstance(default, float) else isinstance(value, type(default))
-        if default is not None and (not fits or isinstance(value, bool) != isinstance(default, bool)):
-            raise UserError(
-                f"option {key!r} of {kind} {name!r} must be of type {type(default).__name__} "
-                f"(its default is {default!r}), got {value!r}."
-            )
-        if key in limits:
-            _check_allowed(f"{key} of {kind} {name!r}", value, limits[key])
+            yield key, str(unknown(f"option of {kind} {name!r}", key, known))
+        elif not _fits(value, known[key]):
+            wanted = f"{KINDS[type(known[key])]} (its default is {known[key]!r})"
+            yield key, f"option {key!r} of {kind} {name!r} must be {wanted}, got {value!r}."
+        elif key in limits and (text := _beyond(f"{key} of {kind} {name!r}", value, limits[key])):
+            yield key, text
 
 
-def _check_allowed(what: str, value: Any, allowed: tuple[Any, ...]) -> None:
+def _fits(value: Any, default: Any) -> bool:
+    """Whether a value is of the kind of the default; a whole number is a number, and a boolean is none."""
+    if default is None or isinstance(value, bool) != isinstance(default, bool):
+        return default is None
+    return isinstance(value, int | float if isinstance(default, float) else type(default))
+
+
+def _beyond(what: str, value: Any, allowed: tuple[Any, ...]) -> str | None:
+    """Why a value is not allowed, if it is not."""
     if isinstance(value, str):
-        if value not in allowed:
-            raise unknown(what, value, allowed)
-        return
+        return None if value in allowed else str(unknown(what, value, allowed))
     least, most = allowed
-    if not ((least is None or value >= least) and (most is None or value <= most)):
-        bounds = f"{least:g} or more" if most is None else f"between {least:g} and {most:g}"
-        raise UserError(f"{what} must be {bounds}, got {value!r}.")
+    if (least is None or value >= least) and (most is None or value <= most):
+        return None
+    bounds = f"{least:g} or more" if most is None else f"between {least:g} and {most:g}"
+    return f"{what} must be {bounds}, got {value!r}."

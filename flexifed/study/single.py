@@ -6,7 +6,7 @@ needs pydantic) and run on a machine that has PyTorch and little else.
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from flexifed.settings import checks, layout, registry
 from flexifed.settings.cell import Cell
 from flexifed.settings.job import CHECKPOINT_MINUTES, Job
 from flexifed.settings.protocol import from_dict
+from flexifed.study.faults import Fault, Faults
 from flexifed.system import files, locks
 from flexifed.system.errors import UserError
 from flexifed.system.progress import rounds
@@ -69,19 +70,25 @@ class Run:
                 raise UserError(f"{name!r} cannot be the name of a study or protocol: letters, digits, - and _ can.")
         if cell.seed < 0:
             raise UserError(f"cell.seed: expected 0 or more, got {cell.seed}.")
-        for plugin in ("dataset", "family", "strategy"):
-            checks.names(plugin, [getattr(cell, plugin)], f"cell.{plugin}")
-        with checks.at("source.options"):
-            registry.check_options("dataset", cell.dataset, "prepare", source.options)
         job = Job.from_settings(cell, settings)
-        with checks.at("settings"):
-            registry.check_options("family", cell.family, "build", settings["family_options"])
-            checks.engine(job.engine, job.precision)
-            checks.protocol(job.protocol, cell.family)
+        Faults(_faults(job, source)).check(values)
         minutes = values.get("checkpoint_minutes")
         if not isinstance(minutes, int | float) or not minutes >= 0:
             raise UserError(f"checkpoint_minutes: expected 0 or more, got {minutes!r}.")
         return cls(values["study"], job, source, minutes)
+
+
+def _faults(job: Job, source: Source) -> Iterator[Fault]:
+    """Names and options that are not known or do not fit, at their places in a `Run`'s JSON."""
+    cell = job.cell
+    for plugin in ("dataset", "family", "strategy"):
+        yield from checks.name(plugin, getattr(cell, plugin), "cell", plugin)
+    yield from checks.options("dataset", cell.dataset, source.options, "source", "options")
+    yield from checks.options("family", cell.family, job.family_options, "settings", "family_options")
+    for fault in checks.engine(job.engine, job.precision):
+        yield fault.under("settings")
+    for fault in checks.protocol(job.protocol, [cell.family]):
+        yield fault.under("settings", "protocol")
 
 
 def run(run: Run, device: str | None = None) -> Path:

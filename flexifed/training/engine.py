@@ -79,8 +79,28 @@ def working_on(client: Client) -> Iterator[None]:
         ) from error
 
 
+@dataclass(frozen=True)
+class Steps:
+    """How an engine runs the steps of training.
+
+    Attributes:
+        how: "direct", or "recorded" where a GPU plays back what was recorded once.
+        fell_back: why they are direct although they could have been recorded; None where nothing was wrong.
+        unlike_serial: where they differ from the serial engine's beyond rounding, as far as it was looked at.
+    """
+
+    how: str = "direct"
+    fell_back: str | None = None
+    unlike_serial: str | None = None
+
+
 class Engine(Interface):
     """Trains and averages all clients of one federation."""
+
+    @property
+    def steps(self) -> Steps:
+        """How its steps are run."""
+        ...
 
     def train(self, round_number: int) -> list[float]:
         """Train every client on its slice of this round (counted from 1); returns each client's mean training loss."""

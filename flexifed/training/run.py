@@ -21,7 +21,7 @@ from flexifed.system.interruption import Interrupted, noticed
 from flexifed.system.progress import RoundProgress
 from flexifed.training import aggregation, federation, precision
 from flexifed.training.checkpoint import Checkpoints, Saved, Session
-from flexifed.training.engine import Federation
+from flexifed.training.engine import Federation, Steps
 from flexifed.training.history import History
 
 log = logging.getLogger("flexifed")
@@ -99,7 +99,7 @@ def run_cell(
         saved = checkpoints.restore(f.clients) or Saved(0, History(), ())
         clock = Clock(saved.round + 1, device)
         try:
-            _train(job, f, saved, clock, checkpoints, progress)
+            steps = _train(job, f, saved, clock, checkpoints, progress)
         except UserError as error:
             if failed_history is not None:
                 saved.history.write(failed_history)
@@ -108,7 +108,7 @@ def run_cell(
             raise
         saved.history.write(out / "history.parquet")
         sessions = (*saved.sessions, clock.session())
-        files.write_json(out / "run.json", _record(job, inputs, f, digests, sessions))
+        files.write_json(out / "run.json", _record(job, inputs, f, digests, sessions) | _of(steps))
         checkpoints.remove()
         (out / FAILED).unlink(missing_ok=True)
 
@@ -128,8 +128,8 @@ def _check_has_not_failed(path: Path, identity: Mapping[str, Any]) -> None:
 
 def _train(
     job: Job, f: Federation, saved: Saved, clock: Clock, checkpoints: Checkpoints, progress: RoundProgress
-) -> None:
-    """The rounds that are left, with a checkpoint where one is due or a signal asks to stop."""
+) -> Steps:
+    """The rounds that are left, with a checkpoint where one is due or a signal asks to stop; how steps were run."""
     with precision.applied(job.precision), noticed() as request:
 
         def after_round(round_number: int) -> None:
@@ -142,6 +142,8 @@ def _train(
 
         engine = registry.load("engine", job.engine).create(f)
         federation.loop(f, engine, progress, saved.history, saved.round, after_round)
+        steps: Steps = engine.steps
+        return steps
 
 
 def _digests(job: Job, inputs: Inputs, f: Federation) -> dict[str, str]:
@@ -176,6 +178,12 @@ def _record(
         "bytes_per_round": _bytes_per_round(f),
         "parameters": {version: _n_parameters(model) for version, model in f.models.items()},
     }
+
+
+def _of(steps: Steps) -> dict[str, Any]:
+    """How the last process ran its steps, and what was wrong with them if anything was; older records say neither."""
+    wrong = {"fell_back": steps.fell_back, "unlike_serial": steps.unlike_serial}
+    return {"steps": steps.how} | {key: reason for key, reason in wrong.items() if reason}
 
 
 def _n_parameters(model: nn.Module) -> int:

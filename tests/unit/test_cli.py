@@ -62,12 +62,12 @@ def test_a_resolved_cell_runs_without_pydantic_to_the_same_bytes(folder: Path) -
 @pytest.mark.parametrize(
     ("section", "key", "value", "expected"),
     [
-        ("protocol", "clients", 5, "settings: clients: 5 clients cannot hold 4 versions in equal numbers"),
-        ("protocol", "versions", ["V1", "V9"], "settings: versions: unknown version of vgg 'V9'"),
-        ("settings", "engine", "quick", "settings: engine: unknown engine 'quick'"),
-        ("settings", "precision", "float8", "settings: precision: unknown precision of engine"),
+        ("protocol", "clients", 5, "settings.protocol.clients: 5 clients cannot hold 4 versions in equal numbers"),
+        ("protocol", "versions", ["V1", "V9"], "settings.protocol.versions.1: unknown version of vgg 'V9'"),
+        ("settings", "engine", "quick", "settings.engine: unknown engine 'quick'"),
+        ("settings", "precision", "float8", "settings.precision: unknown precision of engine"),
         ("cell", "strategy", "max", "cell.strategy: unknown strategy 'max'"),
-        ("source", "options", {"x": 1}, "source.options: unknown option of dataset 'digits' 'x'"),
+        ("source", "options", {"x": 1}, "source.options.x: unknown option of dataset 'digits' 'x'"),
     ],
 )
 def test_an_edited_job_is_checked_before_it_runs(
@@ -78,6 +78,22 @@ def test_an_edited_job_is_checked_before_it_runs(
     (folder / "job.json").write_text(json.dumps(job))
     assert expected in flexifed(folder, "run", "job.json", code=2).stderr
     assert not (folder / "results").exists()
+
+
+def test_all_faults_of_a_study_are_told_at_once_by_every_command(folder: Path) -> None:
+    wrong = {**STUDY, "seeds": [True], "protocols": {"tiny": {**STUDY["protocols"]["tiny"], "rouns": 1}}}  # type: ignore[dict-item]
+    wrong["blocks"] = [{"dataset": "digit", "families": ["vgg"]}]
+    (folder / "bad.yaml").write_text(yaml.safe_dump(wrong, sort_keys=False) + "strategies: [max-common]\n")
+    told = flexifed(folder, "cells", "--config", "bad.yaml", code=2).stderr.splitlines()
+    assert told[0] == "error: bad.yaml: 5 faults:"
+    places = ["blocks.0.dataset", "seeds.0", "protocols.tiny.rouns", "strategies", "strategies.0"]
+    assert [line.split(": ")[1] for line in told[1:]] == places
+    command = [sys.executable, "-m", "snakemake", "-n", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--configfile", "bad.yaml", "--config", "engine=fats"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode != 0
+    expected = "\n".join([*told[1:], "--config: engine: unknown engine 'fats'. Did you mean 'fast'? Known: "])
+    assert f"The study's configuration has faults:\n{expected}" in done.stdout + done.stderr
 
 
 def test_an_overlay_is_a_second_config(folder: Path) -> None:

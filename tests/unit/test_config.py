@@ -132,7 +132,7 @@ def test_an_effect_reads_the_changed_protocol_by_its_own_rule() -> None:
 def test_a_sweep_has_no_value_that_no_block_runs() -> None:
     blocks = [{"dataset": "cifar10", "families": ["vgg"], "protocols": ["short"]}]
     sweep = {"over": "rounds", "levels": {"short": 3, "official": 502}}
-    with pytest.raises(UserError, match=r"sweep\.levels: official: no block of the study has this protocol"):
+    with pytest.raises(UserError, match=r"sweep\.levels\.official: no block of the study has this protocol"):
         config.parse({**STUDY, "blocks": blocks, "sweep": sweep})
 
 
@@ -144,54 +144,74 @@ def with_effects(**second: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("effects", with_effects(protocol="shrt"), ["effects.1: unknown protocol 'shrt'. Did you mean 'short'?"]),
-        ("effects", with_effects(base="oficial"), ["effects.1: unknown protocol 'oficial'"]),
-        ("effects", with_effects(level="few"), ["effects.0: level: 'few' is the level of several effects"]),
+        (
+            "effects",
+            with_effects(protocol="shrt"),
+            ["effects.1.protocol: unknown protocol 'shrt'. Did you mean 'short'?"],
+        ),
+        ("effects", with_effects(base="oficial"), ["effects.1.base: unknown protocol 'oficial'"]),
+        ("effects", with_effects(level="few"), ["effects.1.level: 'few' is the level of several effects"]),
         (
             "effects",
             with_effects(base="short", combines=["few"]),
-            ["effects.1: combines: 'few' has the base"],
+            ["effects.1.combines.0: 'few' has the base"],
         ),
-        ("effects", with_effects(combines=["fwe"]), ["effects.1: unknown level 'fwe'. Did you mean 'few'?"]),
-        ("effects", with_effects(final={"rul": "best"}), ["effects.1: protocols.short.final.rul: unknown key 'rul'"]),
-        ("effects", with_effects(final={"phase": "local", "mode": "train"}), ["effects.1: final: the accuracy in"]),
+        ("effects", with_effects(combines=["fwe"]), ["effects.1.combines.0: unknown level 'fwe'. Did you mean 'few'?"]),
+        ("effects", with_effects(final={"rul": "best"}), ["effects.1.final.rul: unknown key 'rul'"]),
+        ("effects", with_effects(final={"phase": "local", "mode": "train"}), ["effects.1.final: the accuracy in"]),
         (
             "sweep",
             {"over": "rounds", "levels": {"short": 3, "oficial": 502}},
-            ["sweep.levels: unknown protocol 'oficial'"],
+            ["sweep.levels.oficial: unknown protocol 'oficial'"],
         ),
         (
             "sweep",
             {"over": "rounds", "levels": {"short": 3, "official": 3}},
-            ["sweep.levels: short: 3 is the value of"],
+            ["sweep.levels.official: 3 is the value of"],
         ),
-        ("sweep", {"over": "rounds", "levels": {"short": 3}}, ["sweep.levels: ", "at least 2"]),
-        ("sweep", {"over": "rounds", "levels": {"short": "few", "official": 502}}, ["sweep.levels.short", "number"]),
+        (
+            "sweep",
+            {"over": "rounds", "levels": {"short": 3}},
+            ["sweep.levels: expected 2 or more entries, got {'short': 3}"],
+        ),
+        (
+            "sweep",
+            {"over": "rounds", "levels": {"short": "few", "official": 502}},
+            ["sweep.levels.short: expected a number, got 'few'."],
+        ),
         ("sweep", {"ovr": "rounds"}, ["sweep.ovr: unknown key 'ovr'. Did you mean 'over'?"]),
-        ("all_protocols", {"rouns": 3}, ["protocols.official (or all_protocols).rouns: unknown key 'rouns'"]),
-        ("stand_ins", {"cinic": "cifar10"}, ["stand_ins: unknown dataset 'cinic'"]),
+        ("all_protocols", {"rouns": 3}, ["all_protocols.rouns: unknown key 'rouns'"]),
+        ("stand_ins", {"cinic": "cifar10"}, ["stand_ins.cinic: unknown dataset 'cinic'"]),
         ("stand_ins", {"cinic10": "cifar"}, ["stand_ins.cinic10: unknown dataset 'cifar'"]),
-        ("stand_ins", {"cifar10": "agnews"}, ["blocks.0.families: ", "does not read the text samples of 'agnews'"]),
-        ("protocols.short.slice_pointer", "stuck", ["protocols.short.slice_pointer: Input should be 'walking'"]),
-        ("protocols.short.common_layers", -1, ["protocols.short.common_layers", "greater than or equal to 0"]),
-        ("protocols.short.optimiser", {"state": "old"}, ["protocols.short.optimiser.state: Input should be 'new'"]),
-        ("protocols.short.family_options", {"vg": {}}, ["protocols.short: family_options: unknown family 'vg'"]),
+        ("stand_ins", {"cifar10": "agnews"}, ["blocks.0.families.0: ", "does not read the text samples of 'agnews'"]),
+        (
+            "protocols.short.slice_pointer",
+            "stuck",
+            ["protocols.short.slice_pointer: unknown value 'stuck'. Known: frozen, walking"],
+        ),
+        ("protocols.short.common_layers", -1, ["protocols.short.common_layers: expected 0 or more, got -1."]),
+        (
+            "protocols.short.optimiser",
+            {"state": "old"},
+            ["protocols.short.optimiser.state: unknown value 'old'. Known: kept, new."],
+        ),
+        ("protocols.short.family_options", {"vg": {}}, ["protocols.short.family_options.vg: unknown family 'vg'"]),
         (
             "protocols.short.family_options",
             {"vgg": {"drop": 1}},
-            ["protocols.short: family_options.vgg: unknown option of family 'vgg' 'drop'. Did you mean 'dropout'?"],
+            ["protocols.short.family_options.vgg.drop: unknown option of family 'vgg' 'drop'. Did you mean 'dropout'?"],
         ),
         ("protocols.short.rouns", 3, ["protocols.short.rouns: unknown key 'rouns'. Did you mean 'rounds'?"]),
         ("protocols.short.optimiser", {"lr": 1}, ["protocols.short.optimiser.lr: unknown key 'lr'.", "learning_rate"]),
         ("protocols.short.preset", "offical", ["protocols.short.preset: unknown preset 'offical'", "'official'"]),
-        ("protocols.short.rounds", 0, ["protocols.short.rounds: Input should be greater than or equal to 1, got 0"]),
+        ("protocols.short.rounds", 0, ["protocols.short.rounds: expected 1 or more, got 0"]),
         (
             "protocols.short.final",
             {"phase": "local", "mode": "train"},
-            ["protocols.short: final: the accuracy in training"],
+            ["protocols.short.final: the accuracy in training"],
         ),
-        ("protocols.short.clients", 6, ["protocols.short: clients: 6 clients cannot hold 4 versions"]),
-        ("protocols.short.versions", ["V1", "V7"], ["protocols.short: versions: unknown version of", "'V7'"]),
+        ("protocols.short.clients", 6, ["protocols.short.clients: 6 clients cannot hold 4 versions"]),
+        ("protocols.short.versions", ["V1", "V7"], ["protocols.short.versions.1: unknown version of", "'V7'"]),
         (
             "protocols.short.partition",
             {"partitioner": "iidd"},
@@ -200,30 +220,30 @@ def with_effects(**second: Any) -> list[dict[str, Any]]:
         (
             "protocols.short.partition",
             {"partitioner": "dirichlet", "options": {"alfa": 1.0}},
-            ["partition.options: unknown option of partitioner 'dirichlet' 'alfa'. Did you mean 'alpha'?"],
+            ["partition.options.alfa: unknown option of partitioner 'dirichlet' 'alfa'. Did you mean 'alpha'?"],
         ),
         (
             "protocols.short.partition",
             {"partitioner": "dirichlet", "options": {"alpha": "much"}},
-            ["option 'alpha' of partitioner 'dirichlet' must be of type float", "got 'much'"],
+            ["option 'alpha' of partitioner 'dirichlet' must be a number", "got 'much'"],
         ),
-        ("strategies", ["max-common"], ["strategies: unknown strategy 'max-common'. Did you mean 'max_common'?"]),
+        ("strategies", ["max-common"], ["strategies.0: unknown strategy 'max-common'. Did you mean 'max_common'?"]),
         ("blocks.0.dataset", "cifar", ["blocks.0.dataset: unknown dataset 'cifar'. Did you mean 'cifar10'?"]),
-        ("blocks.1.families", ["vgg"], ["blocks.1.families: 'vgg' does not read the text samples", "charcnn, vdcnn"]),
-        ("blocks.0.protocols", ["shrt"], ["blocks.0.protocols: unknown protocol 'shrt'. Did you mean 'short'?"]),
+        ("blocks.1.families", ["vgg"], ["blocks.1.families.0: 'vgg' does not read the text samples", "charcnn, vdcnn"]),
+        ("blocks.0.protocols", ["shrt"], ["blocks.0.protocols.0: unknown protocol 'shrt'. Did you mean 'short'?"]),
         ("blocks.0.familys", [], ["blocks.0.familys: unknown key 'familys'. Did you mean 'families'?"]),
         ("datasets.cifar10.lokal", "x", ["datasets.cifar10.lokal: unknown key 'lokal'. Did you mean 'local'?"]),
         (
             "families.vgg",
             {"widht": 0.5},
-            ["families.vgg: unknown option of family 'vgg' 'widht'. Did you mean 'width'?"],
+            ["families.vgg.widht: unknown option of family 'vgg' 'widht'. Did you mean 'width'?"],
         ),
         ("engine", "serail", ["engine: unknown engine 'serail'. Did you mean 'serial'?", "auto, fast, serial"]),
         ("precision", "bf16", ["precision: unknown precision of engine 'fast' 'bf16'. Did you mean 'bfloat16'?"]),
-        ("blocks.0.seeds", [], ["blocks.0.seeds: "]),
+        ("blocks.0.seeds", [], ["blocks.0.seeds: expected 1 or more entries, got []."]),
         ("blocks.0.strategies", [], ["blocks.0.strategies: "]),
         ("datasets.cifar10.archives", [], ["datasets.cifar10.archives: "]),
-        ("protocols.short.versions", [], ["protocols.short: versions: name each version once", "got []"]),
+        ("protocols.short.versions", [], ["protocols.short.versions: name each version once", "got []"]),
         ("protocols.short.versions", ["V1", "V1"], ["name each version once", "Known: V1, V2, V3, V4"]),
         ("protocols.unused", {"preset": "official", "round": 3}, ["protocols.unused.round"]),
         ("stduy", "x", ["stduy: unknown key 'stduy'. Did you mean 'study'?"]),
@@ -253,3 +273,176 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         config.read(broken)
     with pytest.raises(UserError, match=r"absent\.yaml: No such file"):
         config.read(tmp_path / "absent.yaml")
+
+
+BAD = """\
+study: bad name
+stratgies: [max_common]
+blocks:
+  - dataset: cifar
+    families: [vgg, resnett]
+    sedes: [0]
+  - dataset: agnews
+    families: [vdcnn, vgg]
+    protocols: [shrt]
+  - families: [charcnn]
+seeds: [0, true, -1]
+seeds: [0, 1, -1]
+protocols:
+  official:
+    rounds: true
+    rouns: 3
+    optimiser: {learning_rate: fast, momentum: 1}
+  short:
+    preset: offical
+    clients: 6
+    versions: V1
+    partition: {partitioner: dirichlet, options: {alfa: 1, min_size: lots}}
+all_protocols: {slice_pointer: stuck, final: {phase: local, mode: train}}
+datasets:
+  cifar10: {optimiser: {lr: 0.1}, options: {colour: [1]}}
+families: {vgg: {width: 0}}
+effects:
+  - {factor: rounds, level: few, protocol: shrt, base: official, final: {rul: best}}
+  - {factor: rounds, level: few, protocol: official, base: short, final: {rul: best}, combines: [fw]}
+sweep: {over: rounds, levels: {official: 3, short: 3}}
+checkpoint_minutes:
+precision: float64
+engine: fst
+"""
+
+FAULTS = """\
+1: study: expected letters, digits, - and _ only, got 'bad name'.
+2: stratgies: unknown key 'stratgies'. Did you mean 'strategies'? Known: all_protocols, blocks, checkpoint_minutes,
+4: blocks.0.dataset: unknown dataset 'cifar'. Did you mean 'cifar10'? Known: agnews, cifar10,
+5: blocks.0.families.1: unknown family 'resnett'. Did you mean 'resnet'? Known: charcnn,
+6: blocks.0.sedes: unknown key 'sedes'. Did you mean 'seeds'? Known: dataset, families, protocols, seeds, strategies.
+8: blocks.1.families.1: 'vgg' does not read the text samples of 'agnews'. Families that do: charcnn,
+9: blocks.1.protocols.0: unknown protocol 'shrt'. Did you mean 'short'? Known: official, short.
+10: blocks.2.dataset: this key is needed and not there.
+12: seeds: this key is already on line 11, and YAML takes the last; keep one of them.
+12: seeds.2: expected 0 or more, got -1.
+15: protocols.official.rounds: expected a whole number, got true.
+16: protocols.official.rouns: unknown key 'rouns'. Did you mean 'rounds'? Known: averaging, batch_size,
+17: protocols.official.optimiser.learning_rate: expected a number, got 'fast'.
+17: protocols.official.optimiser.momentum: expected less than 1, got 1.
+19: protocols.short.preset: unknown preset 'offical'. Did you mean 'official'? Known: clean, official,
+21: protocols.short.versions: expected a list, got 'V1'.
+22: protocols.short.partition.options.alfa: unknown option of partitioner 'dirichlet' 'alfa'. Did you mean 'alpha'?
+22: protocols.short.partition.options.min_size: option 'min_size' of partitioner 'dirichlet' must be a whole number
+23: all_protocols.slice_pointer: unknown value 'stuck'. Known: frozen, walking, wraps_at_2500.
+23: all_protocols.final: the accuracy in training mode is recorded in phase `aggregated` only.
+25: datasets.cifar10.optimiser.lr: unknown key 'lr'. Known: learning_rate, momentum, state, weight_decay.
+25: datasets.cifar10.options.colour: expected a number, text, or true or false, got [1].
+26: families.vgg.width: width of family 'vgg' must be between
+28: effects.0.protocol: unknown protocol 'shrt'. Did you mean 'short'? Known: official, short.
+28: effects.0.final.rul: unknown key 'rul'. Did you mean 'rule'? Known: clients, decimals, fraction, mode, phase,
+29: effects.1.level: 'few' is the level of several effects; levels are unique.
+29: effects.1.final.rul: unknown key 'rul'. Did you mean 'rule'? Known: clients, decimals, fraction, mode, phase,
+29: effects.1.combines.0: unknown level 'fw'. Did you mean 'few'? Known: few.
+30: sweep.levels.short: 3 is the value of several protocols; each has one of its own.
+31: checkpoint_minutes: expected a number, got null.
+33: engine: unknown engine 'fst'. Did you mean 'fast'? Known: auto, fast,
+""".splitlines()
+"""Line of the file, and how the fault begins: what else is known comes with every new plugin."""
+
+
+def test_faults_of_all_kinds_are_told_at_once_in_the_order_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(BAD)
+    with pytest.raises(UserError) as error:
+        config.read(Path("bad.yaml"))
+    title, *told = str(error.value).splitlines()
+    assert title == f"bad.yaml: {len(FAULTS)} faults:"
+    for line, fault in zip(told, FAULTS, strict=True):
+        assert line.startswith(f"bad.yaml:{fault}")
+
+
+def test_what_follows_from_a_fault_is_no_fault_of_its_own() -> None:
+    """Six clients hold the three versions that were meant, and a protocol of that name is there."""
+    values = changed("protocols.short", {"preset": "official", "clients": 6, "versions": ["V1", "V2", 3]})
+    values["protocols"]["wrong"] = 5
+    values["blocks"][0] |= {"protocols": ["short", "wrong"], "dataset": "cifar"}
+    values["stand_ins"] = {"cifar10": "agnews"}
+    with pytest.raises(UserError) as error:
+        config.parse(values)
+    assert [line.partition(":")[0] for line in str(error.value).splitlines()] == [
+        "blocks.0.dataset",
+        "protocols.short.versions.2",
+        "protocols.wrong",
+    ]
+
+
+def test_a_mistake_is_told_once_however_many_cells_it_concerns() -> None:
+    values = changed("all_protocols", {"versions": ["V1", "V9"], "optimiser": {"momentum": 2}})
+    with pytest.raises(UserError) as error:
+        config.parse(values)
+    assert str(error.value).splitlines() == [
+        "all_protocols.versions.1: unknown version of vgg 'V9'. Known: V1, V2, V3, V4.",
+        "all_protocols.optimiser.momentum: expected less than 1, got 2.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("seeds", [True]),
+        ("blocks.0.seeds", [False]),
+        ("checkpoint_minutes", True),
+        ("sweep", {"over": "rounds", "levels": {"short": True, "official": 3}}),
+        ("datasets.cifar10.archives", [{"file": "a", "urls": ["b"], "sha256": "c", "bytes": True}]),
+        ("families.vgg.width", True),
+        ("protocols.short.partition", {"partitioner": "dirichlet", "options": {"alpha": True}}),
+        ("protocols.short.optimiser.momentum", False),
+        ("datasets.cifar10.optimiser.learning_rate", True),
+        *((f"protocols.short.{key}", True) for key in ("rounds", "clients", "common_layers", "evaluate_every")),
+        ("protocols.short.final", {"fraction": True}),
+        ("protocols.short.final", {"decimals": True}),
+    ],
+)
+def test_a_boolean_is_no_number(path: str, value: Any) -> None:
+    with pytest.raises(UserError, match=rf"{path}[a-z0-9_.]*: .*([nN]umber|Known: 2, null)"):
+        config.parse(changed(path, value))
+
+
+def test_a_number_with_an_exponent_is_one_although_yaml_takes_it_for_text() -> None:
+    assert config.parse(changed("protocols.short.optimiser", yaml.safe_load("{learning_rate: 1e-3}")))
+
+
+def test_each_fault_names_the_file_that_it_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = {**STUDY, "downloads": 5, "protocols": {"official": {"rounds": 0, "batch_size": 0}}}
+    Path("base.yaml").write_text(yaml.safe_dump(base, sort_keys=False))
+    over = "blocks:\n- {dataset: cifar}\nprotocols:\n  official:\n    rounds: -1\n"
+    Path("over.yaml").write_text(over)
+    with pytest.raises(UserError) as error:
+        config.read(Path("base.yaml"), Path("over.yaml"))
+    title, *told = str(error.value).splitlines()
+    assert title == "base.yaml with over.yaml: 5 faults:"
+    text = Path("base.yaml").read_text().splitlines()
+    expected = [
+        (f"base.yaml:{text.index('    batch_size: 0') + 1}", "protocols.official.batch_size"),
+        (f"base.yaml:{text.index('downloads: 5') + 1}", "downloads"),
+        ("over.yaml:2", "blocks.0.dataset"),
+        ("over.yaml:2", "blocks.0.families"),
+        ("over.yaml:5", "protocols.official.rounds"),
+    ]
+    assert sorted(tuple(line.split(": ")[:2]) for line in told) == sorted(expected)
+    assert [line.split(":")[0] for line in told] == ["base.yaml"] * 2 + ["over.yaml"] * 3
+
+
+def test_anchors_and_merged_keys_are_no_duplicates(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    shared = "{official: &o {rounds: 3}, short: {<<: *o, preset: official, rounds: 4}}"
+    path.write_text(yaml.safe_dump({k: v for k, v in STUDY.items() if k != "protocols"}) + f"protocols: {shared}\n")
+    assert config.read(path).protocol("short").rounds == 4
+
+
+@pytest.mark.parametrize("twice", ["seeds: [0]\nseeds: [1]", "families:\n  vgg: {width: 0.5}\n  'vgg': {width: 1}"])
+def test_a_key_that_is_there_twice_is_refused_with_its_line(tmp_path: Path, twice: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(f"{twice}\n" + yaml.safe_dump({k: v for k, v in STUDY.items() if k != "seeds"}) + "seeds: [1]\n")
+    with pytest.raises(UserError, match=r"study\.yaml:\d+: (seeds|families\.vgg): this key is already on line \d"):
+        config.read(path)

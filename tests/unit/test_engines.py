@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import json
+import logging
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,15 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed.engines import fast, serial
+from flexifed.engines import _trial, fast, serial
 from flexifed.engines._channels_last import Convolution, channels_last
+from flexifed.engines._recording import Direct, Function
 from flexifed.models import set_generator
 from flexifed.settings import registry, rng
 from flexifed.settings.protocol import Optimiser
 from flexifed.sharing.layers import chain
 from flexifed.training import federation, precision, weights
 from flexifed.training.client import batches
-from flexifed.training.engine import Federation
+from flexifed.training.engine import Federation, Steps
 from flexifed.training.history import History
 from tests.unit import federations
 
@@ -251,8 +254,166 @@ def test_steps_are_recorded_in_every_precision(tmp_path: Path, family: str, want
         paths = federations.files(tmp_path, job)
         assembled = federation.assemble(job, *paths.values(), device=torch.device("cuda"))
         with precision.applied(one):
-            losses.append(module.create(assembled).train(1))
+            engine = module.create(assembled)
+            losses.append(engine.train(1))
+        assert engine.steps == Steps("recorded" if module is fast else "direct")
     assert losses[1] == pytest.approx(losses[0], rel=0.1 if wanted == "bfloat16" else 0.02)
+
+
+class Playback(Direct):
+    """Stands in for CUDA graphs: warms up, keeps its arguments, and is played on what is copied into them."""
+
+    def prepare(self, *arguments: Tensor) -> None:
+        self.held = [argument.clone() for argument in arguments]
+        for _ in range(2):
+            self.function(*self.held)
+
+    def __call__(self, *arguments: Tensor) -> None:
+        for held, given in zip(self.held, arguments, strict=True):
+            held.resize_(given.shape).copy_(given)
+        self.function(*self.held)
+
+
+class OldBatch(Playback):
+    """Plays back the batch it was made with."""
+
+    def __call__(self, *arguments: Tensor) -> None:
+        self.function(*self.held)
+
+
+class OldRandomNumbers(Playback):
+    """Plays back the same random numbers each time."""
+
+    def __init__(self, function: Function, generator: torch.Generator) -> None:
+        super().__init__(function, generator)
+        self.generator = generator
+
+    def __call__(self, *arguments: Tensor) -> None:
+        self.generator.manual_seed(0)
+        super().__call__(*arguments)
+
+
+class SlightlyOff(Playback):
+    """Its momentum grows by a hundredth too much."""
+
+    def __call__(self, *arguments: Tensor) -> None:
+        super().__call__(*arguments)
+        self.function.__self__.velocity.values.mul_(1.01)  # type: ignore[attr-defined]
+
+
+class NothingMoves(Playback):
+    """Has left the optimiser out."""
+
+    def __call__(self, *arguments: Tensor) -> None:
+        numbers = self.function.__self__.model.state_dict()  # type: ignore[attr-defined]
+        before = {key: value.clone() for key, value in numbers.items()}
+        super().__call__(*arguments)
+        for key, value in numbers.items():
+            value.copy_(before[key])
+
+
+class Impossible(Playback):
+    """Cannot be recorded."""
+
+    def prepare(self, *arguments: Tensor) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+
+def small(folder: Path, **overrides: Any) -> Federation:
+    """Two clients of two batches and four slices each."""
+    keys = {"clients": 2, "versions": ("V1", "V2"), "batch_size": 4, "slices": 4, "local_epochs": 1}
+    return federations.assemble(folder, federations.job(**{**keys, **overrides}))
+
+
+def test_a_recording_that_plays_back_what_was_recorded_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = fast.Fast(small(tmp_path), Playback)
+    assert engine.steps == Steps("recorded")
+    assert all(isinstance(workspace.step, Playback) for workspace in engine.workspaces.values())
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("record", [OldBatch, OldRandomNumbers, SlightlyOff, NothingMoves, Impossible])
+def test_a_recording_that_is_wrong_is_found_and_not_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, record: type[Playback]
+) -> None:
+    engine = fast.Fast(small(tmp_path), record)
+    assert engine.steps.how == "direct" and engine.steps.unlike_serial is None
+    assert not any(isinstance(workspace.step, Playback) for workspace in engine.workspaces.values())
+    reason = "stream is capturing" if record is Impossible else "where rounding explains"
+    assert engine.steps.fell_back and reason in engine.steps.fell_back
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "steps are not recorded but run one by one" in warning.getMessage() and reason in warning.getMessage()
+
+
+@pytest.mark.parametrize("overrides", [{}, {"optimiser": Optimiser(state="kept")}, {"test_updates_statistics": True}])
+@pytest.mark.parametrize("record", [Playback, OldBatch])
+def test_the_trial_leaves_no_trace(tmp_path: Path, record: type[Playback], overrides: dict[str, Any]) -> None:
+    ends = []
+    for wrap in (None, record):
+        assembled = small(tmp_path, **overrides)
+        before = federation.weights_digest(assembled.clients)
+        numbers = torch.get_rng_state()
+        engine = fast.Fast(assembled, wrap)
+        assert federation.weights_digest(assembled.clients) == before
+        assert torch.equal(torch.get_rng_state(), numbers)
+        assert all(not c.velocity.values.any() for c in assembled.clients if c.velocity)
+        assert not any(client.weights.counters.any() for client in assembled.clients)
+        history = federations.loop(assembled, engine).columns()
+        ends.append((federation.weights_digest(assembled.clients), history))
+    assert ends[0] == ends[1]
+
+
+def test_steps_that_are_not_the_serial_ones_are_told_and_run_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if fused SGD forgot the learning rate on some device."""
+    plain = torch.optim.SGD.__init__
+
+    def broken(self: Any, *arguments: Any, **settings: Any) -> None:
+        plain(self, *arguments, **settings | {"lr": settings["lr"] * (2 if settings.get("fused") else 1)})
+
+    monkeypatch.setattr(torch.optim.SGD, "__init__", broken)
+    engine = fast.Fast(small(tmp_path), Playback)
+    assert engine.steps.how == "recorded" and engine.steps.fell_back is None
+    assert "size of the weights' change: off by" in str(engine.steps.unlike_serial)
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "may not be those of the serial one" in warning.getMessage()
+
+
+def test_settings_that_diverge_are_not_taken_for_a_wrong_recording(tmp_path: Path) -> None:
+    engine = fast.Fast(small(tmp_path, optimiser=Optimiser(learning_rate=1e30)), OldBatch)
+    assert engine.steps == Steps("recorded")
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (None, {"steps": "direct"}),
+        (Playback, {"steps": "recorded"}),
+        (OldBatch, {"steps": "direct", "fell_back": "V4, training loss: off by "}),
+    ],
+)
+def test_the_record_says_how_steps_were_run_and_is_of_the_same_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: type[Playback] | None, expected: dict[str, str]
+) -> None:
+    monkeypatch.setattr(fast, "create", lambda assembled: fast.Fast(assembled, record))
+    job = dataclasses.replace(federations.job(batch_size=4, local_epochs=1, rounds=1), engine="fast")
+    out = federations.run(tmp_path, job)
+    written = json.loads((out / "run.json").read_text())
+    told = {key: written[key] for key in ("steps", "fell_back", "unlike_serial") if key in written}
+    assert told.keys() == expected.keys() and all(told[key].startswith(text) for key, text in expected.items())
+    assert job.is_up_to_date(out / "run.json")
+    for key in told:
+        del written[key]
+    (out / "run.json").write_text(json.dumps(written))
+    assert job.is_up_to_date(out / "run.json"), "records from before have no such key"
+
+
+def test_nothing_is_tried_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_trial, "of_serial", None)
+    assert fast.create(small(tmp_path)).steps == Steps("direct")
 
 
 def test_a_test_that_moves_statistics_does_so_in_every_round(tmp_path: Path) -> None:

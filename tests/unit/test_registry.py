@@ -41,7 +41,7 @@ def test_the_driver_reads_a_whole_study_without_torch() -> None:
 
 def test_options_are_checked_against_the_signature() -> None:
     registry.check_options("family", "vgg", "build", {"width": 1})  # a whole number is a valid float
-    with pytest.raises(UserError, match="must be of type float"):
+    with pytest.raises(UserError, match="must be a number"):
         registry.check_options("family", "vgg", "build", {"width": True})
 
 

@@ -18,6 +18,7 @@ from snakemake.exceptions import WorkflowError
 
 from flexifed.settings import codedigest, layout, registry
 from flexifed.system import files
+from flexifed import studyfile
 from flexifed.study import config as configuration
 from flexifed.settings.cell import Cell
 from flexifed.system.errors import UserError
@@ -29,8 +30,17 @@ if PARTIAL not in ("true", "false"):
     raise WorkflowError(f"partial: expected true or false, got {PARTIAL!r}.")
 PARTIAL = PARTIAL == "true"
 
+
+def config_sources():
+    """What the configuration is merged from, in that order: the default study, files given by hand, `--config`."""
+    given = list(workflow.overwrite_configfiles)
+    default = [path for path in workflow.configfiles if path not in given]
+    sources = [studyfile.read(studyfile.near(path)) for path in [*default, *given]]
+    return [*sources, studyfile.Source("--config", workflow.config_settings.config)]
+
+
 try:
-    STUDY = configuration.parse(config)
+    STUDY = configuration.parse(config, config_sources())
 except UserError as error:
     raise WorkflowError(f"The study's configuration has faults:\n{error}") from None
 

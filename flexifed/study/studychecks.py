@@ -1,0 +1,142 @@
+"""What a study must pass as a whole, beyond the types of its keys: names, and what its parts say of each other.
+
+The study may have faults (`flexifed.study.schemafaults.read`): what follows from them is sorted out in
+`flexifed.study.faults`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from flexifed.settings import checks, registry
+from flexifed.settings.protocol import Protocol
+from flexifed.study import overrides, schemafaults
+from flexifed.study.faults import Fault, Place
+from flexifed.study.overrides import Layer
+
+if TYPE_CHECKING:
+    from flexifed.study.config import Block, Effect, Study
+
+
+def every(study: "Study") -> Iterator[Fault]:
+    """All faults; those that others follow from come first."""
+    yield from checks.names("strategy", study.strategies, "strategies")
+    yield from _engine(study)
+    yield from _stand_ins(study)
+    yield from _plugins(study)
+    for number, block in enumerate(study.blocks):
+        yield from _block(study, number, block)
+    for name in study.protocols:
+        yield from _protocol(study, name)
+    for number, effect in enumerate(study.effects):
+        yield from _effect(study, number, effect)
+    yield from _sweep(study)
+
+
+def _engine(study: "Study") -> Iterator[Fault]:
+    yield from checks.known("engine", study.engine, study.engines(), "engine")
+    yield from checks.engine(study.engine_name(), study.precision)
+
+
+def _stand_ins(study: "Study") -> Iterator[Fault]:
+    yield from checks.names("dataset", study.stand_ins, "stand_ins")
+    for replaced, stand_in in study.stand_ins.items():
+        yield from checks.name("dataset", stand_in, "stand_ins", replaced)
+
+
+def _plugins(study: "Study") -> Iterator[Fault]:
+    """The sections with settings of data sets and families."""
+    yield from checks.names("dataset", study.datasets, "datasets")
+    for name, settings in study.datasets.items():
+        yield from checks.options("dataset", name, settings.options, "datasets", name, "options")
+    yield from checks.names("family", study.families, "families")
+    for name, options in study.families.items():
+        yield from checks.options("family", name, options, "families", name)
+
+
+def _block(study: "Study", number: int, block: "Block") -> Iterator[Fault]:
+    place = ("blocks", number)
+    yield from checks.name("dataset", block.dataset, *place, "dataset")
+    yield from checks.names("family", block.families, *place, "families")
+    yield from checks.names("strategy", block.strategies or [], *place, "strategies")
+    for i, protocol in enumerate(block.protocols or []):
+        yield from checks.known("protocol", protocol, study.protocols, *place, "protocols", i)
+    yield from _kinds(study, number, block)
+
+
+def _kinds(study: "Study", number: int, block: "Block") -> Iterator[Fault]:
+    """The families of a block read the kind of samples that its data set has."""
+    dataset = study.dataset_of(block)
+    if dataset not in registry.names("dataset"):
+        return
+    kind = registry.constant("dataset", dataset, "KIND")
+    fitting = [f for f in registry.names("family") if registry.constant("family", f, "KIND") == kind]
+    for i, family in enumerate(block.families):
+        if family not in fitting:
+            text = (
+                f"{family!r} does not read the {kind} samples of {dataset!r}. Families that do: {', '.join(fitting)}."
+            )
+            reads = (("blocks", number, "dataset"), ("stand_ins", block.dataset))
+            yield Fault(("blocks", number, "families", i), text, reads)
+
+
+def _protocol(study: "Study", name: str) -> Iterator[Fault]:
+    """A protocol alone, with what each data set changes in it, and with the families of the blocks that have it."""
+    yield from checks.known("preset", study.preset(name), study.presets(), "protocols", name, "preset")
+    blocks = [block for block in study.blocks if name in (block.protocols or study.protocols)]
+    families = dict.fromkeys(family for block in blocks for family in block.families)
+    for dataset in (None, *study.datasets):
+        layers = study.layers(name, dataset)
+        protocol, faults = _resolved(layers)
+        found = [*faults, *checks.protocol(protocol, families)]
+        yield from (_placed(fault, layers, ("protocols", name)) for fault in found)
+
+
+def _resolved(layers: Sequence[Layer]) -> tuple[Protocol, list[Fault]]:
+    return schemafaults.read(Protocol, overrides.resolved(layers))
+
+
+def _placed(fault: Fault, layers: Sequence[Layer], own: Place) -> Fault:
+    """A fault of a protocol as one of the study; what the study does not give there is read from the preset."""
+    read = (overrides.given(layers, place) or (*own, "preset") for place in (fault.place, *fault.reads))
+    place = overrides.given(layers, fault.place) or (*own, *fault.place)
+    return Fault(place, fault.text, tuple(each for each in read if each != place))
+
+
+def _effect(study: "Study", number: int, effect: "Effect") -> Iterator[Fault]:
+    place = ("effects", number)
+    yield from checks.known("protocol", effect.protocol, study.protocols, *place, "protocol")
+    yield from checks.known("protocol", effect.base, study.protocols, *place, "base")
+    if effect.level in [earlier.level for earlier in study.effects[:number]]:
+        text = f"{effect.level!r} is the level of several effects; levels are unique."
+        yield Fault((*place, "level"), text)
+    yield from _combined(study, number, effect)
+    layers = study.layers(effect.protocol) if effect.protocol in study.protocols else []
+    layers.append(Layer((*place, "final"), effect.final, ("final",)))
+    protocol, faults = _resolved(layers)
+    found = [*faults, *checks.final(protocol.final)]
+    yield from (_placed(fault, layers, ("protocols", effect.protocol)) for fault in found)
+
+
+def _combined(study: "Study", number: int, effect: "Effect") -> Iterator[Fault]:
+    """The levels that an effect combines are there, and of its base."""
+    levels = [other.level for other in study.effects]
+    illegible = tuple(("effects", i, "level") for i, level in enumerate(levels) if not level)
+    for i, level in enumerate(effect.combines):
+        place = ("effects", number, "combines", i)
+        if level not in levels:
+            yield Fault(place, str(registry.unknown("level", level, dict.fromkeys(levels))), illegible)
+        elif (base := study.effects[other := levels.index(level)].base) != effect.base:
+            text = f"{level!r} has the base {base!r}, not {effect.base!r}; effects add up from one base."
+            yield Fault(place, text, (("effects", other, "base"), ("effects", number, "base")))
+
+
+def _sweep(study: "Study") -> Iterator[Fault]:
+    levels = study.sweep.levels if study.sweep else {}
+    used = {protocol for block in study.blocks for protocol in block.protocols or study.protocols}
+    for number, (protocol, value) in enumerate(levels.items()):
+        place = ("sweep", "levels", protocol)
+        yield from checks.known("protocol", protocol, study.protocols, *place)
+        if protocol not in used:
+            yield Fault(place, "no block of the study has this protocol.", (("blocks",),))
+        if value in list(levels.values())[:number]:
+            yield Fault(place, f"{value} is the value of several protocols; each has one of its own.")
