@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from flexifed.settings import registry
+from flexifed.settings.faults import Fault, Place
 from flexifed.settings.protocol import FinalNumber, Partition, Protocol
-from flexifed.study.faults import Fault, Place
 
 BUILT_BY = {"family": "build", "dataset": "prepare", "partitioner": "partition"}
 """Kinds of plugins with options: the function that takes them as keywords."""

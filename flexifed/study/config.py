@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from flexifed.data.archives import Archive
 from flexifed.settings import registry
 from flexifed.settings.cell import Cell
+from flexifed.settings.faults import Faults
 from flexifed.settings.job import CHECKPOINT_MINUTES, Job
 from flexifed.settings.protocol import FinalNumber, Protocol, Range
 from flexifed.study import overrides, schemafaults, single, studychecks, studyfile
-from flexifed.study.faults import Faults
 from flexifed.study.overrides import Layer
 from flexifed.study.studyfile import Source, Sources
 from flexifed.system.errors import UserError

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from flexifed.study.faults import Place, value_at
+from flexifed.settings.faults import Place, value_at
 
 WHOLE = ("options",)
 """Keys of a protocol whose mappings are replaced whole: a plugin's options belong to that plugin alone."""

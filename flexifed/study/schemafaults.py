@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from flexifed.settings import registry
-from flexifed.study.faults import Fault, Place, shown, value_at
+from flexifed.settings.faults import Fault, Place, shown, value_at
 
 UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 

@@ -13,9 +13,9 @@ from typing import Any
 from flexifed.data.archives import Archive
 from flexifed.settings import checks, layout, registry
 from flexifed.settings.cell import Cell
+from flexifed.settings.faults import Fault, Faults
 from flexifed.settings.job import CHECKPOINT_MINUTES, Job
 from flexifed.settings.protocol import from_dict
-from flexifed.study.faults import Fault, Faults
 from flexifed.system import files, locks
 from flexifed.system.errors import UserError
 from flexifed.system.progress import rounds

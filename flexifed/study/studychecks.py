@@ -1,16 +1,16 @@
 """What a study must pass as a whole, beyond the types of its keys: names, and what its parts say of each other.
 
 The study may have faults (`flexifed.study.schemafaults.read`): what follows from them is sorted out in
-`flexifed.study.faults`.
+`flexifed.settings.faults`.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flexifed.settings import checks, registry
+from flexifed.settings.faults import Fault, Place
 from flexifed.settings.protocol import Protocol
 from flexifed.study import overrides, schemafaults
-from flexifed.study.faults import Fault, Place
 from flexifed.study.overrides import Layer
 
 if TYPE_CHECKING:

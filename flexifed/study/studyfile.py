@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from flexifed.settings.faults import Fault, Place, value_at
 from flexifed.study import overrides
-from flexifed.study.faults import Fault, Place, value_at
 from flexifed.system.errors import UserError
 
 _NOTHING = object()
@@ -57,7 +57,7 @@ class Sources:
         return [fault for source in self.files for fault in source.faults]
 
     def line(self, fault: Fault) -> tuple[tuple[float, ...], str]:
-        """See `flexifed.study.faults.Origin`."""
+        """See `flexifed.settings.faults.Origin`."""
         if not self.files:
             return (), ""
         own = (i for i, source in enumerate(self.files) if any(fault is known for known in source.faults))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed.engines import _trial, fast, serial
+from flexifed.engines import _trial, _workspace, fast, serial
 from flexifed.engines._channels_last import Convolution, channels_last
 from flexifed.engines._recording import Direct, Function
 from flexifed.models import set_generator
@@ -365,16 +365,16 @@ def test_the_trial_leaves_no_trace(tmp_path: Path, record: type[Playback], overr
     assert ends[0] == ends[1]
 
 
-def test_steps_that_are_not_the_serial_ones_are_told_and_run_all_the_same(
+def test_steps_that_are_not_the_serial_ones_are_reported_and_run_all_the_same(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if fused SGD forgot the learning rate on some device."""
-    plain = torch.optim.SGD.__init__
+    """As if fused SGD got the learning rate wrong on some device."""
+    plain = _workspace.sgd
 
-    def broken(self: Any, *arguments: Any, **settings: Any) -> None:
-        plain(self, *arguments, **settings | {"lr": settings["lr"] * (2 if settings.get("fused") else 1)})
+    def broken(*arguments: Any, **settings: Any) -> None:
+        plain(*arguments, **settings | {"lr": 2 * settings["lr"]})
 
-    monkeypatch.setattr(torch.optim.SGD, "__init__", broken)
+    monkeypatch.setattr(_workspace, "sgd", broken)
     engine = fast.Fast(small(tmp_path), Playback)
     assert engine.steps.how == "recorded" and engine.steps.fell_back is None
     assert "size of the weights' change: off by" in str(engine.steps.unlike_serial)

@@ -18,7 +18,7 @@ from snakemake.exceptions import WorkflowError
 
 from flexifed.settings import codedigest, layout, registry
 from flexifed.system import files
-from flexifed import studyfile
+from flexifed.study import studyfile
 from flexifed.study import config as configuration
 from flexifed.settings.cell import Cell
 from flexifed.system.errors import UserError
