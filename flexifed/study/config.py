@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from flexifed.data.archives import Archive
 from flexifed.settings import checks, registry
 from flexifed.settings.cell import Cell
-from flexifed.settings.job import CHECKPOINT_MINUTES, Job
+from flexifed.settings.job import CHECKPOINT_MINUTES, Job, KeepModels
 from flexifed.settings.protocol import FinalNumber, Protocol
 from flexifed.study.single import Run, Source
 from flexifed.system.errors import UserError
@@ -135,6 +135,8 @@ class Study(Closed):
     """How a cell's clients are trained: a file of `flexifed/engines/`, or `auto` for the fastest."""
     checkpoint_minutes: float = Field(CHECKPOINT_MINUTES, ge=0)
     """Between two checkpoints inside a cell; 0 for one after every round. Changing it reruns nothing."""
+    keep_models: KeepModels = "none"
+    """Leave the models of the last or best round in each cell's `models/` (docs/models.md); what lacks them is trained."""
     precision: str = "float32"
     """How exact training computes: `float32`, `tf32` or `bfloat16`, see `flexifed/training/precision.py`."""
 
@@ -221,7 +223,7 @@ class Study(Closed):
         """The cell with its data's source: all that it takes to run it where a study cannot be read."""
         settings, archives = self.dataset(cell.dataset), self.archives(cell.dataset)
         source = Source(settings.local, tuple(archives) if archives else None, settings.options, self.downloads)
-        return Run(self.name, self.job(cell), source, self.checkpoint_minutes)
+        return Run(self.name, self.job(cell), source, self.checkpoint_minutes, self.keep_models)
 
 
 @lru_cache
