@@ -136,7 +136,7 @@ class Study(Closed):
     checkpoint_minutes: float = Field(CHECKPOINT_MINUTES, ge=0)
     """Between two checkpoints inside a cell; 0 for one after every round. Changing it reruns nothing."""
     keep_models: KeepModels = "none"
-    """Leave the models of the last or best round in each cell's `models/` (docs/models.md); what lacks them is trained."""
+    """Leave the models of the last or best round in each cell's `models/` (docs/models.md); trains what lacks them."""
     precision: str = "float32"
     """How exact training computes: `float32`, `tf32` or `bfloat16`, see `flexifed/training/precision.py`."""
 

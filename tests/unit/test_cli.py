@@ -90,7 +90,7 @@ def test_a_resolved_cell_runs_without_pydantic_to_the_same_bytes(folder: Path) -
         ("settings", "engine", "quick", "settings: engine: unknown engine 'quick'"),
         ("settings", "precision", "float8", "settings: precision: unknown precision of engine"),
         ("cell", "strategy", "max", "cell.strategy: unknown strategy 'max'"),
-        ("top", "keep_models", "all", "unknown keep_models 'all'. Known: best, final, none."),
+        ("top", "keep_models", "all", "unknown keep_models 'all'. Did you mean 'final'? Known: best, final, none."),
         ("source", "options", {"x": 1}, "source.options: unknown option of dataset 'digits' 'x'"),
     ],
 )
