@@ -7,6 +7,7 @@ Everything lands below `results/{study}/`:
     partitions/{dataset}/{protocol}/seed{seed}.parquet      which client holds which samples
     plans/{family}/{strategy}/{protocol}.json               which clients average which layer
     cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}/{history.parquet,run.json}   one training run
+    cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}/models/       its models, where the study keeps them
     cells.parquet, runs.parquet                 every history and every run record; nothing later opens a cell again
     tables/, figures/                           Table 1, claims, errors, costs, effects, sweeps; curves, sharing maps, class mixes
     report.html                                 all of it on one page
@@ -84,10 +85,12 @@ localrules:
     report_page,
 
 
+# The cells stand here beside what is made from them, so that one whose files are gone is trained again.
 rule all:
     default_target: True
     input:
         f"{RESULTS}/report.html",
+        [of_cells(f"{CELL}/{name}", COLLECTED) for name in layout.cell_files("none" if PARTIAL else STUDY.keep_models)],
 
 
 # A run of its own for partitions and plans, before `all`: where their content did not change although their code did, the

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,14 +201,17 @@ def _cells(arguments: argparse.Namespace) -> None:
     study, _ = _study(arguments)
     for cell in study.cells():
         folder = layout.study_folder(study.name) / layout.CELL.format(**vars(cell))
-        print(f"{_state(study.job(cell), folder):5} {cell}")
+        print(f"{_state(study.job(cell), folder, layout.cell_files(study.keep_models)):5} {cell}")
 
 
-def _state(job: "Job", folder: Path) -> str:
-    """`done`, `stale` (of other settings or code), `begun`, or `-`."""
-    if (folder / "run.json").exists():
-        return "done" if job.is_up_to_date(folder / "run.json") else "stale"
-    return "begun" if (folder / "checkpoints").exists() else "-"
+def _state(job: "Job", folder: Path, expected: Sequence[str]) -> str:
+    """`done`, `stale` (of other settings or code), `part` (a file of its result is missing), `begun`, or `-`."""
+    there = [name for name in expected if (folder / name).exists()]
+    if not there:
+        return "begun" if (folder / "checkpoints").exists() else "-"
+    if "run.json" in there and not job.is_up_to_date(folder / "run.json"):
+        return "stale"
+    return "done" if len(there) == len(expected) else "part"
 
 
 def _reference(arguments: argparse.Namespace) -> None:

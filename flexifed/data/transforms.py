@@ -80,7 +80,7 @@ class ImageTransform:
         return self.test(padded.flatten(2).gather(2, pixels).view(x.shape))
 
     def test(self, x: "Tensor") -> "Tensor":
-        """uint8 [N, C, H, W] to float32 [N, C, H, W]."""
+        """uint8 [N, C, H, W] to float32 [N, C, H, W]: divided by 255, less `mean`, divided by `std`, per channel."""
         mean, std = _per_channel(self.mean, x.device), _per_channel(self.std, x.device)
         return (x.float() / 255 - mean) / std
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from flexifed.models._blocks import initialise_xavier, set_generator
 from flexifed.settings import registry
 
-__all__ = ["build", "build_meta", "set_generator"]
+__all__ = ["build", "build_empty", "build_meta", "set_generator"]
 
 
 def build_meta(
@@ -33,6 +33,18 @@ def build_meta(
     registry.check_options("family", family, "build", options)
     with torch.device("meta"):
         model: nn.Module = module.build(version, tuple(shape), classes, **options)
+    return model
+
+
+def build_empty(
+    family: str, version: str, shape: tuple[int, ...], classes: int, options: Mapping[str, Any]
+) -> nn.Module:
+    """A model on the CPU, float32, whose weights are not set: for numbers from a file. Arguments and errors as there.
+
+    See `build_meta`.
+    """
+    model = build_meta(family, version, shape, classes, options)
+    model._apply(_on_cpu)
     return model
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from flexifed.settings import codedigest
 from flexifed.settings.cell import Cell
@@ -14,6 +14,10 @@ from flexifed.system.errors import UserError
 
 CHECKPOINT_MINUTES = 10.0
 """Between two checkpoints of a run, unless the study says otherwise."""
+
+KeepModels = Literal["none", "final", "best"]
+"""What a study may ask for: nothing; the models of the last round; those of the evaluated round with the highest mean
+accuracy over all clients, tested in `eval()`, in the phase of the protocol's final number (the first one of equals)."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,11 +16,19 @@ PARTITION = "partitions/{dataset}/{protocol}/seed{seed}.parquet"
 PLAN = "plans/{family}/{strategy}/{protocol}.json"
 """Which clients average which layer."""
 CELL = "cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}"
-"""`history.parquet` and `run.json` of one training run."""
+"""`history.parquet` and `run.json` of one training run, and, where the study keeps them, its models."""
+MODELS = "models"
+"""Folder of the kept models in a cell's folder."""
 
 
 OVERVIEW_PANELS = 8
 """Panels of an overview at most; more are too small to compare, or too many for a page."""
+
+
+def cell_files(keep_models: str = "none") -> tuple[str, ...]:
+    """What the folder of a finished cell holds: history, record, and the index of the kept models, if any."""
+    models = () if keep_models == "none" else (f"{MODELS}/{keep_models}.json",)
+    return ("history.parquet", "run.json", *models)
 
 
 def study_folder(study: str) -> Path:

@@ -16,7 +16,7 @@ from flexifed.data.archives import Archive
 from flexifed.settings import registry
 from flexifed.settings.cell import Cell
 from flexifed.settings.faults import Faults
-from flexifed.settings.job import CHECKPOINT_MINUTES, Job
+from flexifed.settings.job import CHECKPOINT_MINUTES, Job, KeepModels
 from flexifed.settings.protocol import FinalNumber, Protocol, Range
 from flexifed.study import overrides, schemafaults, single, studychecks, studyfile
 from flexifed.study.overrides import Layer
@@ -141,6 +141,8 @@ class Study(Closed):
     """How a cell's clients are trained: a file of `flexifed/engines/`, or `auto` for the fastest."""
     checkpoint_minutes: Annotated[float, Range(ge=0)] = CHECKPOINT_MINUTES
     """Between two checkpoints inside a cell; 0 for one after every round. Changing it reruns nothing."""
+    keep_models: KeepModels = "none"
+    """Leave the models of the last or best round in each cell's `models/` (docs/models.md); trains what lacks them."""
     precision: str = "float32"
     """How exact training computes: `float32`, `tf32` or `bfloat16`, see `flexifed/training/precision.py`."""
 
@@ -232,7 +234,7 @@ class Study(Closed):
         """The cell with its data's source: all that it takes to run it where a study cannot be read."""
         settings, archives = self.dataset(cell.dataset), self.archives(cell.dataset)
         source = single.Source(settings.local, tuple(archives) if archives else None, settings.options, self.downloads)
-        return single.Run(self.name, self.job(cell), source, self.checkpoint_minutes)
+        return single.Run(self.name, self.job(cell), source, self.checkpoint_minutes, self.keep_models)
 
 
 @lru_cache

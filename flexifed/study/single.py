@@ -8,13 +8,13 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from flexifed.data.archives import Archive
 from flexifed.settings import checks, layout, registry
 from flexifed.settings.cell import Cell
 from flexifed.settings.faults import Fault, Faults
-from flexifed.settings.job import CHECKPOINT_MINUTES, Job
+from flexifed.settings.job import CHECKPOINT_MINUTES, Job, KeepModels
 from flexifed.settings.protocol import from_dict
 from flexifed.system import files, locks
 from flexifed.system.errors import UserError
@@ -39,6 +39,7 @@ class Run:
     job: Job
     source: Source
     checkpoint_minutes: float = CHECKPOINT_MINUTES
+    keep_models: KeepModels = "none"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -48,6 +49,7 @@ class Run:
             "settings": {**self.job.settings(), "protocol": dataclasses.asdict(self.job.protocol)},
             "source": dataclasses.asdict(self.source),
             "checkpoint_minutes": self.checkpoint_minutes,
+            **({} if self.keep_models == "none" else {"keep_models": self.keep_models}),
         }
 
     @classmethod
@@ -75,7 +77,10 @@ class Run:
         minutes = values.get("checkpoint_minutes")
         if not isinstance(minutes, int | float) or not minutes >= 0:
             raise UserError(f"checkpoint_minutes: expected 0 or more, got {minutes!r}.")
-        return cls(values["study"], job, source, minutes)
+        keep_models = values.get("keep_models", "none")
+        if keep_models not in (known := get_args(KeepModels)):
+            raise registry.unknown("keep_models", keep_models, known)
+        return cls(values["study"], job, source, minutes, keep_models)
 
 
 def _faults(job: Job, source: Source) -> Iterator[Fault]:
@@ -95,7 +100,7 @@ def run(run: Run, device: str | None = None) -> Path:
     """Run what is missing before the cell, then the cell itself, even where it has been run before.
 
     Returns:
-        The cell's folder, with `history.parquet` and `run.json`.
+        The cell's folder, with `history.parquet`, `run.json`, and the models that the study keeps.
 
     Raises:
         UserError: as the stages do.
@@ -123,6 +128,8 @@ def run(run: Run, device: str | None = None) -> Path:
             progress,
             device=torch.device(device) if device else None,
             checkpoint_minutes=run.checkpoint_minutes,
+            keep_models=run.keep_models,
+            study=run.study,
         )
     return out
 

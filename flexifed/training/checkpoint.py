@@ -4,7 +4,8 @@ Random choices come from streams named by round; so what the next round depends 
 momentum where the protocol keeps it, and the number of the round, and what the result depends on is the history so far.
 
 A checkpoint is two files: `round{n}.safetensors` with the weights, and `round{n}.json`, written after it, with the
-history, the identity of the run, and the digests of both. It counts only where both digests are right. The newest two
+history, the identity of the run, and the digests of both; a run that keeps the models of its best round has those of
+the best so far in a third, `round{n}.best.safetensors`. It counts only where all digests are right. The newest two
 stay: one more than needed, should the newest be damaged.
 """
 
@@ -26,6 +27,7 @@ from flexifed.system.errors import UserError
 from flexifed.training import tensorfile
 from flexifed.training.client import Client
 from flexifed.training.history import History
+from flexifed.training.weights import Weights
 
 log = logging.getLogger("flexifed")
 
@@ -67,15 +69,18 @@ class Saved:
 class Checkpoints:
     """The checkpoints of one run, in a folder of their own."""
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], minutes: float) -> None:
+    def __init__(self, folder: Path, identity: Mapping[str, Any], minutes: float, best: Sequence[Weights] = ()) -> None:
         """Args:
         folder: created when the first checkpoint is written.
         identity: all that the run depends on, ready for JSON; a checkpoint with another one is not used.
         minutes: at least so long between two checkpoints; 0 for one after every round.
+        best: of every client, the weights of the best round so far, where the run keeps them: saved and restored as
+            the clients' own.
         """
         self.folder = folder
         self.identity = json.loads(json.dumps(identity))
         self.minutes = minutes
+        self.best = best
         self.last = time.monotonic()
 
     def due(self) -> bool:
@@ -90,14 +95,16 @@ class Checkpoints:
             checkpoint.
         """
         self.last = time.monotonic()
-        weights, record = self._paths(saved.round)
+        record = self.folder / f"round{saved.round:06}.json"
+        written = self._tensors_beside(record, clients)
         try:
-            with files.complete(weights) as partial, partial.open("wb") as stream:
-                tensorfile.write(stream, _tensors(clients))
+            for path, tensors in written.values():
+                with files.complete(path) as partial, partial.open("wb") as stream:
+                    tensorfile.write(stream, tensors)
             body = {
                 "round": saved.round,
                 "identity": self.identity,
-                "weights": files.digest(weights),
+                **{what: files.digest(path) for what, (path, _) in written.items()},
                 "history": saved.history.columns(),
                 "sessions": [asdict(session) for session in saved.sessions],
             }
@@ -106,12 +113,13 @@ class Checkpoints:
         except (UserError, OSError) as error:
             log.warning("no checkpoint after round %d: %s The run goes on.", saved.round, error)
             with suppress(OSError):
-                weights.unlink(missing_ok=True)
+                for path, _ in written.values():
+                    path.unlink(missing_ok=True)
             return False
         ours = [path for path in self._records() if path.stem <= record.stem]
         kept = {path.stem for path in ours[:KEPT]}
         for path in self.folder.iterdir():
-            if path.stem not in kept:
+            if path.name.partition(".")[0] not in kept:
                 path.unlink(missing_ok=True)
         return True
 
@@ -143,10 +151,12 @@ class Checkpoints:
         different = [key for key in self.identity if theirs.get(key) != self.identity[key]]
         if different:
             raise ValueError(f"it is of a run with other {', '.join(different)}")
-        weights, _ = self._paths(body["round"])
-        if files.digest(weights) != body["weights"]:
-            raise ValueError(f"the digest of {weights.name} is wrong, it is damaged")
-        tensorfile.read_into(weights, _tensors(clients))
+        written = self._tensors_beside(path, clients)
+        for what, (file, _) in written.items():
+            if files.digest(file) != body[what]:
+                raise ValueError(f"the digest of {file.name} is wrong, it is damaged")
+        for file, tensors in written.values():
+            tensorfile.read_into(file, tensors)
         sessions = tuple(Session(**session) for session in body["sessions"])
         return Saved(body["round"], History.of(body["history"]), sessions)
 
@@ -157,19 +167,30 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
             self.folder.rmdir()
 
-    def _paths(self, round_number: int) -> tuple[Path, Path]:
-        stem = self.folder / f"round{round_number:06}"
-        return stem.with_suffix(".safetensors"), stem.with_suffix(".json")
+    def _tensors_beside(self, record: Path, clients: Sequence[Client]) -> dict[str, tuple[Path, dict[str, Tensor]]]:
+        """The files of tensors beside a record and what they hold, by the key of their digest in it."""
+        found = {"weights": (record.with_suffix(".safetensors"), _tensors(clients))}
+        if self.best:
+            found["best"] = (record.with_suffix(".best.safetensors"), _named(dict(enumerate(self.best))))
+        return found
 
 
 def _tensors(clients: Sequence[Client]) -> dict[str, Tensor]:
+    velocities = {_name(client.id): client.velocity for client in clients if client.velocity is not None}
+    momentum = {f"{name}.velocity": velocity.values for name, velocity in velocities.items()}
+    return _named({client.id: client.weights for client in clients}) | momentum
+
+
+def _named(weights: Mapping[int, Weights]) -> dict[str, Tensor]:
+    """Tensors by client and what they are."""
     found: dict[str, Tensor] = {}
-    for client in clients:
-        name = f"client{client.id:06}"
-        found |= {f"{name}.values": client.weights.values, f"{name}.counters": client.weights.counters}
-        if client.velocity is not None:
-            found[f"{name}.velocity"] = client.velocity.values
+    for client, numbers in weights.items():
+        found |= {f"{_name(client)}.values": numbers.values, f"{_name(client)}.counters": numbers.counters}
     return found
+
+
+def _name(client: int) -> str:
+    return f"client{client:06}"
 
 
 def _digest(body: Mapping[str, Any]) -> str:

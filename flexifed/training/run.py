@@ -1,7 +1,10 @@
 """One cell from its files to its result: goes on from a checkpoint, leaves checkpoints, records where it comes from."""
 
 import dataclasses
+import importlib
+import json
 import logging
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +16,17 @@ import torch
 from torch import nn
 
 from flexifed.data import samples
-from flexifed.settings import registry
-from flexifed.settings.job import CHECKPOINT_MINUTES, Job
+from flexifed.settings import layout, registry
+from flexifed.settings.job import CHECKPOINT_MINUTES, Job, KeepModels
 from flexifed.system import files, locks, provenance
 from flexifed.system.errors import UserError
 from flexifed.system.interruption import Interrupted, noticed
 from flexifed.system.progress import RoundProgress
 from flexifed.training import aggregation, federation, precision
 from flexifed.training.checkpoint import Checkpoints, Saved, Session
-from flexifed.training.engine import Federation, Steps
+from flexifed.training.engine import Engine, Federation, Steps
 from flexifed.training.history import History
+from flexifed.training.keeping import Keeper, Watched, accuracies
 
 log = logging.getLogger("flexifed")
 
@@ -69,8 +73,10 @@ def run_cell(
     device: torch.device | None = None,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
     failed_history: Path | None = None,
+    keep_models: KeepModels = "none",
+    study: str = "",
 ) -> None:
-    """Train one cell and write `history.parquet` and, last, `run.json` into the folder `out`.
+    """Train one cell and write `history.parquet`, the models to keep and, last, `run.json` into the folder `out`.
 
     Continues from a checkpoint in `out/checkpoints` where there is one of the same run.
 
@@ -82,6 +88,8 @@ def run_cell(
         device: by default a GPU if there is one.
         checkpoint_minutes: at least so long between two checkpoints; 0 for one after every round.
         failed_history: where to keep the history of a run that fails.
+        keep_models: which models to leave in `out/models`, see `KeepModels`.
+        study: its name, for the cards of the models.
 
     Raises:
         UserError: a client's training loss is not finite, memory was not enough, or another process trains this cell.
@@ -94,21 +102,24 @@ def run_cell(
         log.info("%s on %s", job.cell, provenance.device_name(device))
         f = federation.assemble(job, inputs.prepared, inputs.partition_file, inputs.plan_file, device)
         digests = _digests(job, inputs, f)
-        checkpoints = Checkpoints(out / "checkpoints", _identity(job, inputs, digests), checkpoint_minutes)
-        _check_has_not_failed(out / FAILED, checkpoints.identity)
+        identity = _identity(job, inputs, digests)
+        _check_has_not_failed(out / FAILED, identity)
+        keeper = _keeper(f, keep_models)
+        checkpoints = _checkpoints(out, identity, checkpoint_minutes, keeper)
         saved = checkpoints.restore(f.clients) or Saved(0, History(), ())
         clock = Clock(saved.round + 1, device)
         try:
-            steps = _train(job, f, saved, clock, checkpoints, progress)
+            steps = _train(job, f, saved, clock, checkpoints, progress, keeper)
         except UserError as error:
             if failed_history is not None:
                 saved.history.write(failed_history)
             if isinstance(error, federation.NotFinite):
-                files.write_json(out / FAILED, {"error": str(error), "identity": checkpoints.identity})
+                files.write_json(out / FAILED, {"error": str(error), "identity": identity})
             raise
+        record = _record(job, inputs, f, digests, (*saved.sessions, clock.session()))
         saved.history.write(out / "history.parquet")
-        sessions = (*saved.sessions, clock.session())
-        files.write_json(out / "run.json", _record(job, inputs, f, digests, sessions) | _of(steps))
+        _write_models(out / layout.MODELS, keeper, saved.history, record, job, inputs, study)
+        files.write_json(out / "run.json", record | _of(steps))
         checkpoints.remove()
         (out / FAILED).unlink(missing_ok=True)
 
@@ -126,8 +137,48 @@ def _check_has_not_failed(path: Path, identity: Mapping[str, Any]) -> None:
         )
 
 
+def _keeper(f: Federation, keep_models: KeepModels) -> Keeper | None:
+    if keep_models == "none":
+        return None
+    importlib.import_module("safetensors")  # where it lacks, now and not after hours of training
+    return Keeper(f, keep_models)
+
+
+def _checkpoints(out: Path, identity: Mapping[str, Any], minutes: float, keeper: Keeper | None) -> Checkpoints:
+    """The cell's checkpoints; where its best models are kept, they hold the best so far, and say in which phase."""
+    best = keeper.best_so_far() if keeper else []
+    more = {"best models": keeper.phase} if keeper and best else {}
+    return Checkpoints(out / "checkpoints", {**identity, **more}, minutes, best)
+
+
+def _write_models(
+    folder: Path,
+    keeper: Keeper | None,
+    history: History,
+    record: Mapping[str, Any],
+    job: Job,
+    inputs: Inputs,
+    study: str,
+) -> None:
+    """Write what is kept; models of an earlier run of the cell do not stay in any case."""
+    if keeper is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    from flexifed.training import modelfiles  # needs safetensors, which machines without it can do without
+
+    accuracy = {c: value for (r, c), value in accuracies(history, keeper.phase).items() if r == keeper.round}
+    origin = modelfiles.Origin(study, job, record, inputs.prepared, inputs.partition_file, accuracy)
+    modelfiles.write(folder, keeper, origin)
+
+
 def _train(
-    job: Job, f: Federation, saved: Saved, clock: Clock, checkpoints: Checkpoints, progress: RoundProgress
+    job: Job,
+    f: Federation,
+    saved: Saved,
+    clock: Clock,
+    checkpoints: Checkpoints,
+    progress: RoundProgress,
+    keeper: Keeper | None,
 ) -> Steps:
     """The rounds that are left, with a checkpoint where one is due or a signal asks to stop; how steps were run."""
     with precision.applied(job.precision), noticed() as request:
@@ -140,7 +191,10 @@ def _train(
                     lost = "" if kept else ", without a checkpoint of it (see the log)"
                     raise Interrupted(f"{job.cell}: stopped after round {round_number} by {request.name}{lost}")
 
-        engine = registry.load("engine", job.engine).create(f)
+        engine: Engine = registry.load("engine", job.engine).create(f)
+        if keeper:
+            keeper.go_on(saved.history)
+            engine = Watched(engine, keeper)
         federation.loop(f, engine, progress, saved.history, saved.round, after_round)
         steps: Steps = engine.steps
         return steps
@@ -156,9 +210,11 @@ def _digests(job: Job, inputs: Inputs, f: Federation) -> dict[str, str]:
 
 
 def _identity(job: Job, inputs: Inputs, digests: dict[str, str]) -> dict[str, Any]:
-    """All that a checkpoint must agree with."""
+    """All that a checkpoint must agree with, as JSON gives it back."""
     data = samples.read_card(inputs.prepared)["digests"]
-    return {"cell": dataclasses.asdict(job.cell), **job.settings(), "data": data, **digests}
+    identity = {"cell": dataclasses.asdict(job.cell), **job.settings(), "data": data, **digests}
+    found: dict[str, Any] = json.loads(json.dumps(identity))
+    return found
 
 
 def _record(

@@ -47,8 +47,31 @@ def test_a_cell_from_nothing(folder: Path) -> None:
     assert (out / "history.parquet").exists()
     assert json.loads((out / "run.json").read_text())["cell"]["strategy"] == "max_common"
     assert "round 1/1" in done.stderr
-    listed = flexifed(folder, "cells", "--config", "tiny.yaml").stdout.splitlines()
-    assert [line.split()[0] for line in listed] == ["-", "done"]
+    assert states(folder) == ["-", "done"]
+
+
+def states(folder: Path, *overlays: str) -> list[str]:
+    """What `cells` says of the two cells of the study."""
+    configs = [argument for name in ("tiny.yaml", *overlays) for argument in ("--config", name)]
+    return [line.split()[0] for line in flexifed(folder, "cells", *configs).stdout.splitlines()]
+
+
+def test_a_cell_is_done_only_where_all_of_its_files_are_there(folder: Path) -> None:
+    out = folder / flexifed(folder, "cell", "--config", "tiny.yaml", *CELL).stdout.strip()
+    (folder / "keep.yaml").write_text("keep_models: final")
+    assert states(folder) == ["-", "done"]
+    assert states(folder, "keep.yaml") == ["-", "part"]
+    job = flexifed(folder, "job", "--config", "tiny.yaml", "--config", "keep.yaml", *CELL).stdout
+    (folder / "job.json").write_text(job)
+    flexifed(folder, "run", "job.json")
+    assert states(folder, "keep.yaml") == states(folder) == ["-", "done"]
+    (out / "history.parquet").rename(out / "aside")
+    assert states(folder) == ["-", "part"]
+    (out / "aside").rename(out / "history.parquet")
+    (out / "run.json").unlink()
+    assert states(folder) == ["-", "part"]
+    (out / "history.parquet").unlink()
+    assert states(folder) == ["-", "-"]
 
 
 def test_a_resolved_cell_runs_without_pydantic_to_the_same_bytes(folder: Path) -> None:
@@ -67,6 +90,7 @@ def test_a_resolved_cell_runs_without_pydantic_to_the_same_bytes(folder: Path) -
         ("settings", "engine", "quick", "settings.engine: unknown engine 'quick'"),
         ("settings", "precision", "float8", "settings.precision: unknown precision of engine"),
         ("cell", "strategy", "max", "cell.strategy: unknown strategy 'max'"),
+        ("top", "keep_models", "all", "unknown keep_models 'all'. Did you mean 'final'? Known: best, final, none."),
         ("source", "options", {"x": 1}, "source.options.x: unknown option of dataset 'digits' 'x'"),
     ],
 )
@@ -74,7 +98,8 @@ def test_an_edited_job_is_checked_before_it_runs(
     folder: Path, section: str, key: str, value: object, expected: str
 ) -> None:
     job = json.loads(flexifed(folder, "job", "--config", "tiny.yaml", *CELL).stdout)
-    (job["settings"]["protocol"] if section == "protocol" else job[section])[key] = value
+    places = {"protocol": job["settings"]["protocol"], "top": job}
+    places.get(section, job.get(section))[key] = value
     (folder / "job.json").write_text(json.dumps(job))
     assert expected in flexifed(folder, "run", "job.json", code=2).stderr
     assert not (folder / "results").exists()
@@ -168,5 +193,4 @@ def test_a_value_that_cannot_be_is_refused_with_its_argument(
 def test_results_of_other_settings_are_listed_as_stale(folder: Path) -> None:
     flexifed(folder, "cell", "--config", "tiny.yaml", *CELL)
     (folder / "tiny.yaml").write_text(yaml.safe_dump({**STUDY, "families": {"vgg": {"width": 0.125}}}))
-    listed = flexifed(folder, "cells", "--config", "tiny.yaml").stdout.splitlines()
-    assert [line.split()[0] for line in listed] == ["-", "stale"]
+    assert states(folder) == ["-", "stale"]

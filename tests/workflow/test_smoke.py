@@ -1,9 +1,11 @@
 """The pipeline is tested by running it: from archives over HTTP to the report, and again after each kind of change."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from flexifed.settings import registry
 from flexifed.study import config
@@ -16,7 +18,8 @@ def cells_of(checkout: Checkout) -> list[str]:
 
 def trained(jobs: dict[str, list[str]]) -> set[str]:
     """The cells whose training a dry run plans."""
-    return {out.split("/cells/")[1].split("/history")[0] for out in jobs.get("train", [])}
+    outputs = [out for outs in jobs.get("train", []) for out in outs.split(", ")]
+    return {out.split("/cells/")[1].removesuffix("/run.json") for out in outputs if out.endswith("/run.json")}
 
 
 # What the first run left.
@@ -128,6 +131,32 @@ def test_the_rule_for_the_final_number_trains_nothing(checkout: Checkout) -> Non
     checkout.edit("config/smoke.yaml", "    rounds: 2\n", "    rounds: 2\n    final: {rule: best}\n")
     jobs = checkout.planned()
     assert "tables" in jobs and "train" not in jobs
+
+
+def test_models_that_are_asked_for_train_what_lacks_them_and_no_longer_asked_for_nothing(checkout: Checkout) -> None:
+    checkout.edit("config/smoke.yaml", "seeds: [0]\n", "seeds: [0]\nkeep_models: best\n")
+    assert trained(checkout.planned()) == set(cells_of(checkout))
+    cell = cells_of(checkout)[0]
+    folder = checkout.folder / "results/smoke/cells" / cell
+    history = (folder / "history.parquet").read_bytes()
+    checkout.snakemake(f"{folder.relative_to(checkout.folder)}/models/best.json")
+    assert (folder / "history.parquet").read_bytes() == history
+    assert list((folder / "models").glob("client*.safetensors"))
+    card = json.loads((folder / "models/client000.json").read_text())
+    assert card["run"]["study"] == "smoke" and card["run"]["cell"] == cell
+    assert trained(checkout.planned()) == set(cells_of(checkout)) - {cell}
+    checkout.edit("config/smoke.yaml", "keep_models: best\n", "")
+    assert "train" not in checkout.planned()
+
+
+@pytest.mark.parametrize("name", ["history.parquet", "run.json", ""], ids=["history", "record", "folder"])
+def test_a_cell_whose_files_were_removed_is_trained_again(checkout: Checkout, name: str) -> None:
+    cell = cells_of(checkout)[0]
+    path = checkout.folder / "results/smoke/cells" / cell / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    jobs = checkout.planned()
+    assert trained(jobs) == {cell}
+    assert {"collect", "tables", "report_page"} <= set(jobs)
 
 
 def test_a_comment_in_a_strategy_reruns_nothing(checkout: Checkout) -> None:

@@ -56,6 +56,8 @@ SOURCE, DATA, PARTITION, PLAN, CELL = (
 )
 # The card holds the digests of these arrays, so what uses them follows the card's content and not their times.
 ARRAYS = [f"{DATA}/{name}" for name in ("train.npy", "test.npy", "train.parquet", "test.parquet")]
+# An output only where the study asks for it: then a cell without it is trained again, and no other is.
+MODELS = {"models": f"{CELL}/{layout.MODELS}/{STUDY.keep_models}.json"} if STUDY.keep_models != "none" else {}
 TABLES = f"{RESULTS}/tables"
 FIGURES = f"{RESULTS}/figures"
 CONVERGENCE = f"{FIGURES}/convergence.{{dataset}}.{{family}}.{{protocol}}"
@@ -75,9 +77,10 @@ def of_cells(pattern, cells=CELLS):
 
 
 def is_up_to_date(cell):
-    """Whether a cell's results are there, of this study's settings and code."""
-    record = Path(CELL.format(**vars(cell))) / "run.json"
-    return record.exists() and STUDY.job(cell).is_up_to_date(record)
+    """Whether a cell's history and record are there, of this study's settings and code."""
+    folder = Path(CELL.format(**vars(cell)))
+    there = all((folder / name).exists() for name in layout.cell_files())
+    return there and STUDY.job(cell).is_up_to_date(folder / "run.json")
 
 
 # The cells that tables and figures are made from.

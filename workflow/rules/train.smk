@@ -1,5 +1,5 @@
 # Needs: prepared arrays, a partition, a plan.
-# Leaves: the history and the run record of one cell.
+# Leaves: the history and the run record of one cell; and its models, where the study keeps them.
 # One job per cell, so that a change reruns the cells it touches and a cluster trains as many at a time as it has GPUs.
 # What it asks a scheduler for comes from workflow/resources.yaml; a profile's `set-resources` goes before it.
 
@@ -11,6 +11,7 @@ rule train:
         partition=PARTITION,
         plan=PLAN,
     output:
+        **MODELS,
         history=f"{CELL}/history.parquet",
         record=f"{CELL}/run.json",
     log:

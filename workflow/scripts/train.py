@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from flexifed.settings import layout
 from flexifed.settings.cell import Cell
 from flexifed.settings.job import CHECKPOINT_MINUTES, Job
 from flexifed.system import logs, progress
@@ -24,7 +25,9 @@ with logs.to(snakemake.log[0]):
             ),
             Path(snakemake.output.record).parent,
             report,
-            # Not among the rule's parameters: another interval is no reason to train again.
+            # Not among the rule's parameters: another interval is no reason to train again, nor is a model less.
             checkpoint_minutes=snakemake.config.get("checkpoint_minutes", CHECKPOINT_MINUTES),
+            keep_models=snakemake.config.get("keep_models", "none"),
+            study=Path(snakemake.output.record).relative_to(layout.RESULTS).parts[0],
             failed_history=Path(snakemake.log[0]).with_suffix(".failed.parquet"),
         )
