@@ -44,8 +44,8 @@ def protocol(given: Protocol, family: str) -> None:
     """A protocol fits a registered family.
 
     Raises:
-        UserError: versions that the family has not, unequal numbers of clients, or options of a plugin that are not
-            known or not allowed.
+        UserError: versions that the family has not, unequal numbers of clients, options of a plugin that are not
+            known or not allowed, or options with which no data set can be dealt.
     """
     known = registry.constant("family", family, "VERSIONS")
     if not given.versions or len(set(given.versions)) < len(given.versions):
@@ -65,10 +65,23 @@ def protocol(given: Protocol, family: str) -> None:
     names("partitioner", [given.partition.partitioner], "partition.partitioner")
     with at("partition.options"):
         registry.check_options("partitioner", given.partition.partitioner, "partition", given.partition.options)
+        dealing(given)
     names("family", given.family_options, "family_options")
     for name, options in given.family_options.items():
         with at(f"family_options.{name}"):
             registry.check_options("family", name, "build", options)
+
+
+def dealing(given: Protocol) -> None:
+    """The partitioner can deal samples to so many clients with its options, as far as that depends on no data.
+
+    Raises:
+        UserError: it cannot; the numbers are given.
+    """
+    name = given.partition.partitioner
+    options = registry.keywords("partitioner", name, "partition") | dict(given.partition.options)
+    if check := getattr(registry.load("partitioner", name), "check", None):
+        check(given.clients, **options)
 
 
 def final(given: FinalNumber) -> None:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from flexifed.data.archives import Archive
+from flexifed.data.source import wrong_source
 from flexifed.settings import checks, registry
 from flexifed.settings.cell import Cell
 from flexifed.settings.job import CHECKPOINT_MINUTES, Job
@@ -289,6 +290,14 @@ def _check_block(study: Study, where: str, block: Block) -> None:
             raise UserError(f"{where}.protocols: {registry.unknown('protocol', protocol, study.protocols)}")
 
 
+def _check_sources(study: Study) -> None:
+    """The data sets that are used, or have a source of their own, come in the way that the study says."""
+    named = {name for name, settings in study.datasets.items() if settings.local or settings.archives}
+    for name in dict.fromkeys((*sorted(named), *(cell.dataset for cell in study.cells()))):
+        for key, text in wrong_source(name, study.dataset(name).local, study.archives(name)):
+            raise UserError(f"datasets.{name}.{key}: {text}")
+
+
 def _check_effects(study: Study) -> None:
     levels = [effect.level for effect in study.effects]
     for index, effect in enumerate(study.effects):
@@ -361,6 +370,7 @@ def parse(values: Mapping[str, Any]) -> Study:
         protocol = study.protocol(name, dataset)
         with checks.at(f"protocols.{name}"):
             checks.protocol(protocol, family)
+    _check_sources(study)
     _check_effects(study)
     _check_sweep(study)
     return study

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flexifed.data.archives import Archive
+from flexifed.data.source import wrong_source
 from flexifed.settings import checks, layout, registry
 from flexifed.settings.cell import Cell
 from flexifed.settings.job import CHECKPOINT_MINUTES, Job
@@ -73,6 +74,8 @@ class Run:
             checks.names(plugin, [getattr(cell, plugin)], f"cell.{plugin}")
         with checks.at("source.options"):
             registry.check_options("dataset", cell.dataset, "prepare", source.options)
+        for key, text in wrong_source(cell.dataset, source.local, source.archives):
+            raise UserError(f"source.{key}: {text}")
         job = Job.from_settings(cell, settings)
         with checks.at("settings"):
             registry.check_options("family", cell.family, "build", settings["family_options"])
