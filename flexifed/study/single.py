@@ -123,10 +123,20 @@ def run(run: Run, device: str | None = None) -> Path:
     return out
 
 
-def prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
-    """Prepare the data set in the folder `out`, unless it is there from the same place with the same options.
+def is_prepared(dataset: str, source: Source, receipt: Path, out: Path) -> bool:
+    """Whether the folder `out` holds the data set, prepared from the same place with the same options.
 
     Where there is no receipt (prepared data that came from another machine), the place is not asked for.
+    """
+    options = registry.keywords("dataset", dataset, "prepare") | dict(source.options)
+    if not (out / "card.json").exists() or files.read_json(out / "card.json")["options"] != options:
+        return False
+    place = Path(source.local) if source.local else Path(source.downloads) / dataset
+    return not receipt.exists() or files.read_json(receipt)["path"] in (None, str(place))
+
+
+def prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
+    """Prepare the data set in the folder `out`, unless it is there (see `is_prepared`).
 
     Raises:
         UserError: as download and preparation do.
@@ -134,11 +144,8 @@ def prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
     from flexifed.data import prepare
     from flexifed.data.download import download
 
-    options = registry.keywords("dataset", dataset, "prepare") | dict(source.options)
-    if (out / "card.json").exists() and files.read_json(out / "card.json")["options"] == options:
-        place = Path(source.local) if source.local else Path(source.downloads) / dataset
-        if not receipt.exists() or files.read_json(receipt)["path"] in (None, str(place)):
-            return
+    if is_prepared(dataset, source, receipt, out):
+        return
     download(
         dataset,
         local=Path(source.local) if source.local else None,

@@ -4,7 +4,7 @@
 """
 
 from tests.miniature.archives import make_archives, member, overlay, served
-from tests.miniature.disk import small_file_system
+from tests.miniature.disk import read_only, small_file_system
 from tests.miniature.server import Request, serve
 
-__all__ = ["Request", "make_archives", "member", "overlay", "serve", "served", "small_file_system"]
+__all__ = ["Request", "make_archives", "member", "overlay", "read_only", "serve", "served", "small_file_system"]
