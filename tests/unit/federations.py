@@ -13,7 +13,7 @@ from torch import Tensor
 from flexifed.data import samples
 from flexifed.data.partition import partition
 from flexifed.data.transforms import Transform
-from flexifed.settings import protocol, rng
+from flexifed.settings import protocol, registry, rng
 from flexifed.settings.cell import Cell
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Protocol
@@ -23,7 +23,8 @@ from flexifed.training.engine import Engine, Federation
 from flexifed.training.history import History
 from flexifed.training.run import Inputs, run_cell
 
-DATASETS = {"vgg": "digits", "resnet": "digits", "charcnn": "agnews", "vdcnn": "agnews"}
+DATASETS = {"image": "digits", "text": "agnews"}
+"""A data set of each kind that families read."""
 WIDTH = 0.0625
 
 PROTOCOL = Protocol(
@@ -60,13 +61,13 @@ def prepared(folder: Path, kind: str = "image", n_train: int = 64, n_test: int =
 
 def job(strategy: str = "max_common", *, family: str = "vgg", seed: int = 0, **overrides: Any) -> Job:
     """A job on the small protocol with some of its values replaced."""
-    cell = Cell(DATASETS[family], family, strategy, "small", seed)
+    cell = Cell(DATASETS[registry.constant("family", family, "KIND")], family, strategy, "small", seed)
     return Job(cell, dataclasses.replace(PROTOCOL, **overrides), {"width": WIDTH}, "serial")
 
 
 def files(folder: Path, the_job: Job) -> dict[str, Path]:
     """Prepared data, partition and plan of a job, as `run_cell` and `assemble` take them."""
-    kind = "image" if the_job.cell.family in ("vgg", "resnet") else "text"
+    kind = registry.constant("family", the_job.cell.family, "KIND")
     settings, cell = the_job.protocol, the_job.cell
     paths = {
         "prepared": folder / kind,

@@ -85,5 +85,6 @@ def test_a_strategy_from_the_document_keeps_the_contract(repository: Path) -> No
     entered = reading + '\n\nORACLES["half_common"] = [pairwise_half]\n\n\n'
     place = "def fake_chain("
     contract.write_text(contract.read_text().replace(place, entered + place))
-    run(repository, "python -m pytest tests/contracts/test_strategies.py -k half_common --fix")
+    fix = [sys.executable, "-m", "pytest", "tests/contracts", "-k", "golden and half_common", "--fix"]
+    subprocess.run(fix, cwd=repository, check=True, capture_output=True)
     run(repository, "python -m pytest tests/contracts/test_strategies.py -k half_common")
