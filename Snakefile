@@ -63,8 +63,7 @@ include: "workflow/rules/report.smk"
 # Before any job, so that hours of training do not end in a folder that takes no result.
 onstart:
     try:
-        for folder in (Path(RESULTS), Path(STUDY.downloads)):
-            files.check_writable(folder)
+        preflight.begin(STUDY, study_file(), trains=not PARTIAL)
     except UserError as error:
         raise WorkflowError(str(error)) from None
 

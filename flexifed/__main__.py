@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--classifier", choices=("same_architecture", "none", "all"), default=Protocol().classifier)
     plan.set_defaults(run=_plan)
 
-    cells = commands.add_parser("cells", help="list the cells of a study and which of them have been run")
+    cells = commands.add_parser("cells", help="check a study, list its cells, and say which of them have been run")
     cells.add_argument("--config", **CONFIG)
     cells.set_defaults(run=_cells)
 
@@ -135,11 +135,16 @@ def _device(text: str) -> str:
     return text
 
 
+def _files(arguments: argparse.Namespace) -> list[Path]:
+    """The study's own file and its overlays."""
+    return arguments.config or [DEFAULT_CONFIG]
+
+
 def _study(arguments: argparse.Namespace) -> "tuple[Study, str]":
     """The study that `--config` names, and its files in words."""
     from flexifed.study import config
 
-    paths = arguments.config or [DEFAULT_CONFIG]
+    paths = _files(arguments)
     return config.read(*paths), " with ".join(map(str, paths))
 
 
@@ -156,9 +161,13 @@ def _resolved(arguments: argparse.Namespace) -> "Run":
 
 
 def _cell(arguments: argparse.Namespace) -> None:
-    from flexifed.study import single
+    from flexifed.settings import layout
+    from flexifed.study import ownership, single
 
-    print(single.run(_resolved(arguments), arguments.device))
+    run = _resolved(arguments)
+    ownership.check(folder := layout.study_folder(run.study), file := _files(arguments)[0])
+    ownership.take(folder, file)
+    print(single.run(run, arguments.device))
 
 
 def _job(arguments: argparse.Namespace) -> None:
@@ -197,11 +206,13 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 def _cells(arguments: argparse.Namespace) -> None:
     from flexifed.settings import layout
+    from flexifed.study import preflight
 
     study, _ = _study(arguments)
     for cell in study.cells():
         folder = layout.study_folder(study.name) / layout.CELL.format(**vars(cell))
         print(f"{_state(study.job(cell), folder, layout.cell_files(study.keep_models)):5} {cell}")
+    preflight.check(study, _files(arguments)[0])
 
 
 def _state(job: "Job", folder: Path, expected: Sequence[str]) -> str:

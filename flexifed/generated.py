@@ -74,7 +74,9 @@ OPTIONS = {
 """Kinds of plugins with options: the function that takes them as keywords, and where they stand in a study."""
 
 
-def _among(allowed: tuple[Any, ...]) -> str:
+def _among(allowed: tuple[Any, ...] | None) -> str:
+    if not allowed:
+        return ""
     if isinstance(allowed[0], str):
         return f" ({', '.join(allowed)})"
     least, most = allowed
@@ -88,7 +90,7 @@ def _options() -> str:
         for name in registry.names(kind):
             known, allowed = registry.keywords(kind, name, function), registry.allowed(kind, name)
             text = "; ".join(
-                f"`{option}: {json.dumps(default)}`{_among(allowed[option])}" for option, default in known.items()
+                f"`{option}: {json.dumps(default)}`{_among(allowed.get(option))}" for option, default in known.items()
             )
             rows += [[f"{kind} `{name}`", f"`{place.format(name=name)}`", text]] if known else []
     table = typeset.markdown_table(
@@ -105,6 +107,23 @@ def config_keys() -> str:
         parts.append(_keys(title, whole))
         parts += [_keys(name, node) for name, node in whole.get("$defs", {}).items() if "properties" in node]
     return "\n".join([*parts, _options()]).rstrip()
+
+
+# The archives of docs/data.md
+
+
+def archives() -> str:
+    """Every archive that a data set is downloaded from."""
+    rows = []
+    for dataset in registry.names("dataset"):
+        for archive in registry.load("dataset", dataset).ARCHIVES:
+            algorithm, value = archive.pinned or ("", "not pinned")
+            size = "" if archive.bytes is None else f"{archive.bytes:,}"
+            place = f"`{dataset}/{archive.file}`"
+            rows.append([place, size, f"{algorithm} `{value}`", "<br>".join(archive.urls), archive.licence])
+    return typeset.markdown_table(
+        ["below `downloads/`", "bytes", "digest", "addresses, in turn", "licence"], rows, words=(0, 2, 3, 4)
+    )
 
 
 # The queues of reference cells
@@ -224,6 +243,7 @@ def contents() -> dict[Path, str]:
             "local-cpu": lambda: reference_table("local-cpu"),
             "bench": lambda: summary.markdown(REFERENCE / "bench-cpu", ("rounds", "aggregation")),
         },
+        ROOT / "docs/data.md": {"archives": archives},
         ROOT / "docs/disagreement.md": {"effects": lambda: effects_tables("disagreement-few")},
         ROOT / "docs/speed.md": {
             "bench-cpu": lambda: summary.markdown(REFERENCE / "bench-cpu"),

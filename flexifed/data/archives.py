@@ -69,9 +69,9 @@ class _MirrorError(Exception):
 def fetch(archive: Archive, folder: Path, progress: Progress, *, backoff: float = 1.0) -> dict[str, Any]:
     """Put a verified copy of an archive into a folder.
 
-    A file of that name that is there already is verified and kept. A download that broke off is left as `{file}.part`
-    and taken up again by the next attempt, from any mirror, also in another run. Where two processes want the same
-    file, the second waits for the first.
+    A file of that name that is there already is verified and kept, also in a folder that cannot be written. A download
+    that broke off is left as `{file}.part` and taken up again by the next attempt, from any mirror, also in another
+    run. Where two processes want the same file, the second waits for the first.
 
     Args:
         archive: What to fetch.
@@ -84,20 +84,30 @@ def fetch(archive: Archive, folder: Path, progress: Progress, *, backoff: float 
 
     Raises:
         UserError: no mirror had it (each is listed with what it answered), the disk is full, or a file of that name
-            is there and is not the archive, or the folder cannot be written.
+            is there and is not the archive or cannot be read, or the folder cannot be written.
     """
+    if (path := folder / archive.file).exists():  # whole, since a download is moved there once it is verified
+        return _kept(archive, path)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with locks.held(folder / f".{archive.file}.lock"):
             return _fetch(archive, folder, progress, backoff)
 
 
-def _fetch(archive: Archive, folder: Path, progress: Progress, backoff: float) -> dict[str, Any]:
-    path, partial = folder / archive.file, folder / f"{archive.file}.part"
-    if path.exists():
+def _kept(archive: Archive, path: Path) -> dict[str, Any]:
+    """The record of a file that is there already."""
+    try:
         if wrong := _mismatch(archive, path):
             raise UserError(f"{path} is not the published file: {wrong}. Remove it to have it downloaded again.")
         return _record(path)
+    except PermissionError as error:
+        raise UserError(f"may not read {path}: {error.strerror}. Its owner can make it readable.") from error
+
+
+def _fetch(archive: Archive, folder: Path, progress: Progress, backoff: float) -> dict[str, Any]:
+    path, partial = folder / archive.file, folder / f"{archive.file}.part"
+    if path.exists():  # another process has downloaded it meanwhile
+        return _kept(archive, path)
     failures = []
     for url in archive.urls:
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flexifed.data.archives import Archive, fetch
-from flexifed.data.source import locate
+from flexifed.data.source import is_bundled, locate, wrong_source
 from flexifed.settings import registry
 from flexifed.system.errors import UserError
 from flexifed.system.files import write_json
@@ -25,38 +25,26 @@ def download(
         dataset: Registered name.
         local: A copy that the user already has, in the official layout; nothing is downloaded then.
         archives: Used in place of the data set's own (mirrors or digests of the user's), with the same file names.
-        downloads: Archives are kept in `downloads/{dataset}/`.
+        downloads: Archives are kept in `downloads/{dataset}/`, and only what is not there has to be written.
         receipt: Where to write the receipt (JSON).
 
     Raises:
-        UserError: nothing could be downloaded or verified, or the local copy is not in the official layout.
+        UserError: nothing could be downloaded or verified, the local copy is not in the official layout, or the data
+            set does not come in the way that is asked for.
     """
+    for key, text in wrong_source(dataset, local, archives):
+        raise UserError(f"datasets.{dataset}.{key}: {text}")
     module = registry.load("dataset", dataset)
-    if not module.ARCHIVES:
-        if local is not None or archives:
-            raise UserError(
-                f"data set {dataset!r} comes with scikit-learn: remove `local` and `archives` of its settings."
-            )
+    if is_bundled(module):
         found: dict[str, Any] = {"verified": True, "how": "bundled with scikit-learn", "path": None, "files": []}
     elif local is not None:
         locate(local, module.FOLDER, module.FILES)
         found = {"verified": False, "how": "local copy, not verified", "path": str(local), "files": []}
     else:
-        found = _downloaded(dataset, _chosen(dataset, module.ARCHIVES, archives), downloads / dataset)
+        found = _downloaded(dataset, archives or module.ARCHIVES, downloads / dataset)
         if archives:
             found["how"] += ", archives as set in the config"
     write_json(receipt, found)
-
-
-def _chosen(dataset: str, own: Sequence[Archive], override: Sequence[Archive] | None) -> Sequence[Archive]:
-    if not override:
-        return own
-    expected, given = sorted(a.file for a in own), sorted(a.file for a in override)
-    if expected != given:
-        raise UserError(
-            f"archives of data set {dataset!r}: expected the files {', '.join(expected)}, got {', '.join(given)}."
-        )
-    return override
 
 
 def _downloaded(dataset: str, archives: Sequence[Archive], folder: Path) -> dict[str, Any]:

@@ -1,9 +1,50 @@
-"""Finding and checking files of a data set in its official layout."""
+"""Where a data set can come from, and finding its files in their official layout."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
+from flexifed.data.archives import Archive
+from flexifed.settings import registry
 from flexifed.system.errors import UserError
+
+
+def is_bundled(module: ModuleType) -> bool:
+    """Whether a data set comes with an installed package: it has neither archives nor files of its own."""
+    return not module.ARCHIVES and not module.FILES
+
+
+def wrong_source(
+    dataset: str, local: Path | str | None, archives: Sequence[Archive] | None
+) -> Iterator[tuple[str, str]]:
+    """What a data set's settings `local` and `archives` ask for and it cannot give, whatever lies on this machine.
+
+    Args:
+        dataset: Registered name.
+        local: The folder that the study names, if any.
+        archives: Those that the study names in place of the data set's own, if any.
+
+    Yields:
+        The key, and what is wrong with it.
+    """
+    module = registry.load("dataset", dataset)
+    if is_bundled(module):
+        if local is not None:
+            yield "local", f"{dataset!r} comes with scikit-learn and is read from no folder: remove `local`."
+        if archives:
+            yield "archives", f"{dataset!r} comes with scikit-learn and is not downloaded: remove `archives`."
+    elif archives and (text := _other_files(dataset, module.ARCHIVES, archives)):
+        yield "archives", text
+    elif not module.ARCHIVES and local is None:
+        yield "local", f"{dataset!r} has no archive to download: name a folder with {', '.join(module.FILES)} here."
+
+
+def _other_files(dataset: str, own: Sequence[Archive], given: Sequence[Archive]) -> str | None:
+    """Why archives cannot replace a data set's own, if they cannot."""
+    expected, found = (sorted(archive.file for archive in some) for some in (own, given))
+    if not expected:
+        return f"{dataset!r} has no archives that others could replace: remove `archives` and name a folder as `local`."
+    return f"expected the files {', '.join(expected)}, got {', '.join(found)}." if expected != found else None
 
 
 def locate(source: Path | None, folder: str, files: Sequence[str]) -> Path:

@@ -10,6 +10,16 @@ ALLOWED = {"parts": (0, None)}
 """Least and most of each option."""
 
 
+def check(clients: int, *, parts: int) -> None:
+    """Refuse what no data set could fulfil.
+
+    Raises:
+        UserError: fewer pieces than clients.
+    """
+    if parts and parts < clients:
+        raise UserError(f"{clients} clients need {clients} parts, parts is {parts}: raise parts or set it to 0.")
+
+
 def partition(train: Pool, test: Pool | None, clients: int, rng: np.random.Generator, *, parts: int = 0) -> Assignment:
     """Cut a random order of each split into `parts` pieces and give the clients the first ones.
 
@@ -26,9 +36,8 @@ def partition(train: Pool, test: Pool | None, clients: int, rng: np.random.Gener
     Raises:
         UserError: fewer pieces than clients, or fewer samples than pieces.
     """
+    check(clients, parts=parts)
     parts = parts or clients
-    if parts < clients:
-        raise UserError(f"{clients} clients need {clients} parts, parts is {parts}: raise parts or set it to 0.")
     training = cut(rng.permutation(len(train.labels)), parts, "training")[:clients]
     shards = [] if test is None else cut(rng.permutation(len(test.labels)), parts, "test")[:clients]
     return Assignment(training, shards)

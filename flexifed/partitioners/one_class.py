@@ -15,6 +15,20 @@ ALLOWED = {"per_client": (1, None), "parts": (0, None)}
 """Least and most of each option."""
 
 
+def check(clients: int, *, per_client: int, parts: int) -> None:
+    """Refuse what no data set could fulfil.
+
+    Raises:
+        UserError: fewer partitions than the clients draw.
+    """
+    drawn = clients * per_client
+    if parts and parts < drawn:
+        raise UserError(
+            f"{clients} clients x {per_client} one-class partitions need {drawn} partitions, parts is {parts}: "
+            "raise parts or set it to 0."
+        )
+
+
 def partition(
     train: Pool,
     test: Pool | None,
@@ -40,14 +54,10 @@ def partition(
     Raises:
         UserError: fewer partitions than the clients draw or than there are classes, or fewer samples than partitions.
     """
+    check(clients, per_client=per_client, parts=parts)
     sizes = np.bincount(train.labels, minlength=1)
     drawn = clients * per_client
     parts = parts or max(drawn, int(np.count_nonzero(sizes)))
-    if parts < drawn:
-        raise UserError(
-            f"{clients} clients x {per_client} one-class partitions need {drawn} partitions, parts is {parts}: "
-            "raise parts or set it to 0."
-        )
     per_class = partitions_per_class(sizes, parts)
     chunks = [
         chunk

@@ -10,6 +10,7 @@ from typing import Any
 from flexifed.settings import registry
 from flexifed.settings.faults import Fault, Place
 from flexifed.settings.protocol import FinalNumber, Partition, Protocol
+from flexifed.system.errors import UserError
 
 BUILT_BY = {"family": "build", "dataset": "prepare", "partitioner": "partition"}
 """Kinds of plugins with options: the function that takes them as keywords."""
@@ -53,6 +54,7 @@ def protocol(given: Protocol, families: Iterable[str]) -> Iterator[Fault]:
     yield from _clients(given)
     yield from final(given.final)
     yield from _partition(given.partition)
+    yield from _dealing(given)
     yield from names("family", given.family_options, "family_options")
     for family, chosen in given.family_options.items():
         yield from options("family", family, chosen, "family_options", family)
@@ -80,6 +82,18 @@ def _partition(given: Partition) -> Iterator[Fault]:
     yield from name("partitioner", given.partitioner, "partition", "partitioner")
     for fault in options("partitioner", given.partitioner, given.options, "partition", "options"):
         yield replace(fault, reads=(("partition", "partitioner"),))
+
+
+def _dealing(given: Protocol) -> Iterator[Fault]:
+    """The partitioner can deal samples to so many clients with its options, as far as that depends on no data."""
+    name, place = given.partition.partitioner, ("partition", "options")
+    if name not in registry.names("partitioner") or list(options("partitioner", name, given.partition.options)):
+        return
+    chosen = registry.keywords("partitioner", name, "partition") | dict(given.partition.options)
+    try:
+        getattr(registry.load("partitioner", name), "check", lambda clients, **_: None)(given.clients, **chosen)
+    except UserError as error:
+        yield Fault(place, str(error), reads=(("clients",), ("partition", "partitioner")))
 
 
 def final(given: FinalNumber) -> Iterator[Fault]:

@@ -7,6 +7,8 @@ from flexifed.settings.cell import Cell
 
 RESULTS = "results"
 
+OWNER = "study.json"
+"""The study file that the results are of."""
 SOURCE = "data/{dataset}.source.json"
 """What was downloaded and verified, or which local copy is used."""
 DATA = "data/{dataset}"

@@ -1,8 +1,8 @@
 """Plugins by file name: the file's name is the registered name, the config value and the wildcard value.
 
 A kind of plugin is a folder of this package; a plugin is a module in it whose name does not begin with an underscore.
-Names, constants and keyword options are read from the source text, so that the workflow can check a whole study
-without importing a single plugin (or torch).
+Names, constants and keyword options are read from the source text; a study is checked without importing a family, a
+strategy or an engine (or torch).
 """
 
 import ast

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from flexifed.data.archives import Archive
+from flexifed.data.source import wrong_source
 from flexifed.settings import checks, layout, registry
 from flexifed.settings.cell import Cell
 from flexifed.settings.faults import Fault, Faults
@@ -89,6 +90,9 @@ def _faults(job: Job, source: Source) -> Iterator[Fault]:
     for plugin in ("dataset", "family", "strategy"):
         yield from checks.name(plugin, getattr(cell, plugin), "cell", plugin)
     yield from checks.options("dataset", cell.dataset, source.options, "source", "options")
+    if cell.dataset in registry.names("dataset"):
+        for key, text in wrong_source(cell.dataset, source.local, source.archives):
+            yield Fault(("source", key), text)
     yield from checks.options("family", cell.family, job.family_options, "settings", "family_options")
     for fault in checks.engine(job.engine, job.precision):
         yield fault.under("settings")
@@ -134,10 +138,20 @@ def run(run: Run, device: str | None = None) -> Path:
     return out
 
 
-def prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
-    """Prepare the data set in the folder `out`, unless it is there from the same place with the same options.
+def is_prepared(dataset: str, source: Source, receipt: Path, out: Path) -> bool:
+    """Whether the folder `out` holds the data set, prepared from the same place with the same options.
 
     Where there is no receipt (prepared data that came from another machine), the place is not asked for.
+    """
+    options = registry.keywords("dataset", dataset, "prepare") | dict(source.options)
+    if not (out / "card.json").exists() or files.read_json(out / "card.json")["options"] != options:
+        return False
+    place = Path(source.local) if source.local else Path(source.downloads) / dataset
+    return not receipt.exists() or files.read_json(receipt)["path"] in (None, str(place))
+
+
+def prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
+    """Prepare the data set in the folder `out`, unless it is there (see `is_prepared`).
 
     Raises:
         UserError: as download and preparation do.
@@ -145,11 +159,8 @@ def prepare(dataset: str, source: Source, receipt: Path, out: Path) -> None:
     from flexifed.data import prepare
     from flexifed.data.download import download
 
-    options = registry.keywords("dataset", dataset, "prepare") | dict(source.options)
-    if (out / "card.json").exists() and files.read_json(out / "card.json")["options"] == options:
-        place = Path(source.local) if source.local else Path(source.downloads) / dataset
-        if not receipt.exists() or files.read_json(receipt)["path"] in (None, str(place)):
-            return
+    if is_prepared(dataset, source, receipt, out):
+        return
     download(
         dataset,
         local=Path(source.local) if source.local else None,

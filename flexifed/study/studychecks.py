@@ -7,6 +7,7 @@ The study may have faults (`flexifed.study.schemafaults.read`): what follows fro
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from flexifed.data.source import wrong_source
 from flexifed.settings import checks, registry
 from flexifed.settings.faults import Fault, Place
 from flexifed.settings.protocol import Protocol
@@ -23,6 +24,7 @@ def every(study: "Study") -> Iterator[Fault]:
     yield from _engine(study)
     yield from _stand_ins(study)
     yield from _plugins(study)
+    yield from _sources(study)
     for number, block in enumerate(study.blocks):
         yield from _block(study, number, block)
     for name in study.protocols:
@@ -51,6 +53,15 @@ def _plugins(study: "Study") -> Iterator[Fault]:
     yield from checks.names("family", study.families, "families")
     for name, options in study.families.items():
         yield from checks.options("family", name, options, "families", name)
+
+
+def _sources(study: "Study") -> Iterator[Fault]:
+    """Data sets that are used, or have a source of their own, come in the way that the study says."""
+    named = {name for name, settings in study.datasets.items() if settings.local or settings.archives}
+    used = (cell.dataset for cell in study.cells())
+    for name in dict.fromkeys(each for each in (*sorted(named), *used) if each in registry.names("dataset")):
+        for key, text in wrong_source(name, study.dataset(name).local, study.archives(name)):
+            yield Fault(("datasets", name, key), text)
 
 
 def _block(study: "Study", number: int, block: "Block") -> Iterator[Fault]:

@@ -529,8 +529,8 @@ def test_spoiled_config_files(tmp_path: Path, count: int, tally: Tally) -> None:
 
 
 def test_spoiled_jobs(tmp_path: Path, count: int, tally: Tally) -> None:
-    job = Job(Cell("digits", "vgg", "max_common", "official", 0), Protocol(), {"width": 0.5}, "serial")
-    archive = archives.Archive("a", ("http://x",), bytes=3, sha256="0" * 64)
+    job = Job(Cell("cifar10", "vgg", "max_common", "official", 0), Protocol(), {"width": 0.5}, "serial")
+    archive = archives.Archive("cifar-10-binary.tar.gz", ("http://x",), bytes=3, sha256="0" * 64)
     values = Run("study", job, Source(None, (archive,), {}, "downloads")).to_json()
     assert Run.from_json(json.loads(json.dumps(values))).to_json() == values
     path = tmp_path / "job.json"

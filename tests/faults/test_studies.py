@@ -27,16 +27,20 @@ STRATEGIES = ["standalone", "clustered_fl", "basic_common", "clustered_common", 
 
 @dataclass(frozen=True)
 class Study:
-    """A private checkout with one study, run as `make` runs it."""
+    """A private checkout with one study in place of that of `make quick`, run as `make` runs it."""
 
     folder: Path
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "config/quick.yaml"
 
     @property
     def results(self) -> Path:
         return self.folder / "results/faulty"
 
     def command(self, *arguments: str) -> list[str]:
-        profile = ["--profile", "profiles/local", "--configfile", "faulty.yaml"]
+        profile = ["--profile", "profiles/local", "--configfile", str(self.file)]
         return [sys.executable, "-m", "snakemake", *arguments, *profile]
 
     def snakemake(self, *arguments: str) -> tuple[int, str]:
@@ -44,8 +48,7 @@ class Study:
         return self._run(self.command(*arguments))
 
     def make(self) -> tuple[int, str]:
-        """The same through the Makefile, as the study of `make quick`."""
-        shutil.copy(self.folder / "faulty.yaml", self.folder / "config/quick.yaml")
+        """The same through the Makefile."""
         (self.folder / ".venv").mkdir(exist_ok=True)
         (self.folder / ".venv/.installed").touch()
         return self._run(["make", "quick", f"BIN={Path(sys.executable).parent}"])
@@ -56,7 +59,7 @@ class Study:
         return done.returncode, done.stdout + done.stderr
 
     def cells(self) -> list[str]:
-        return [str(cell) for cell in config.read(self.folder / "faulty.yaml").cells()]
+        return [str(cell) for cell in config.read(self.file).cells()]
 
     def finished(self) -> dict[str, bytes]:
         """The bytes of the history of every cell that has a record."""
@@ -94,7 +97,7 @@ def study(folder: Path, n_cells: int, **hot: object) -> Study:
     made = Study(copy(folder))
     shutil.copy(REPOSITORY / "Makefile", made.folder)
     shutil.copy(REPOSITORY / "requirements.txt", made.folder)
-    (made.folder / "faulty.yaml").write_text(yaml.safe_dump(values))
+    made.file.write_text(yaml.safe_dump(values))
     assert len(made.cells()) == n_cells
     return made
 
@@ -150,8 +153,8 @@ def finished(failed: Failed) -> Study:
     if not FEW:
         code, output = faulty.make()
         assert code != 0 and n_trained(output) == 1, "the failed cell is tried again, and no other"
-    mended = (faulty.folder / "faulty.yaml").read_text().replace("1.0e+30", "0.01")
-    (faulty.folder / "faulty.yaml").write_text(mended)
+    mended = faulty.file.read_text().replace("1.0e+30", "0.01")
+    faulty.file.write_text(mended)
     code, output = faulty.make()
     assert code == 0, output[-3000:]
     assert n_trained(output) == 1
@@ -187,7 +190,7 @@ def test_a_spoiled_partition_fails_its_cells_only(finished: Study, tally: Tally)
 @long
 def test_results_of_other_settings_are_not_reported(finished: Study, tally: Tally) -> None:
     """A report from the cells that are there must not take one that was trained before a change."""
-    path = finished.folder / "faulty.yaml"
+    path = finished.file
     text = path.read_text()
     path.write_text(text.replace("width: 0.0625", "width: 0.125"))
     try:

@@ -4,7 +4,19 @@
 """
 
 from tests.miniature.archives import make_archives, member, overlay, served
-from tests.miniature.disk import small_file_system
+from tests.miniature.disk import read_only, small_file_system
+from tests.miniature.folders import FOLDERS, image_folders
 from tests.miniature.server import Request, serve
 
-__all__ = ["Request", "make_archives", "member", "overlay", "serve", "served", "small_file_system"]
+__all__ = [
+    "FOLDERS",
+    "Request",
+    "image_folders",
+    "make_archives",
+    "member",
+    "overlay",
+    "read_only",
+    "serve",
+    "served",
+    "small_file_system",
+]

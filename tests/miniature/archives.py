@@ -85,7 +85,7 @@ def _write_tar(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
             tar.addfile(member, io.BytesIO(content))
 
 
-def _images(name: str, labels: np.ndarray) -> np.ndarray:
+def images(name: str, labels: np.ndarray) -> np.ndarray:
     """uint8 [N, 3, 32, 32]: a coarse pattern of colours for each class, and coarse noise, which packs well."""
     patterns = stream(0, "miniature", "patterns").uniform(40, 215, (CLASSES, 3, 4, 4))
     noise = stream(0, "miniature", name).normal(0, 20, (len(labels), 3, 8, 8))
@@ -96,16 +96,14 @@ def _images(name: str, labels: np.ndarray) -> np.ndarray:
 def _cifar10() -> Iterable[tuple[str, bytes]]:
     for file in cifar10.FILES:
         labels = np.arange(TEST_IMAGES if file in cifar10.TEST_FILES else PER_BATCH) % CLASSES
-        rows = np.concatenate(
-            [labels[:, None].astype(np.uint8), _images(file, labels).reshape(len(labels), -1)], axis=1
-        )
+        rows = np.concatenate([labels[:, None].astype(np.uint8), images(file, labels).reshape(len(labels), -1)], axis=1)
         yield f"{cifar10.FOLDER}/{file}", rows.tobytes()
 
 
 def _cinic10() -> Iterable[tuple[str, bytes]]:
     for split, count in (("train", 5 * PER_BATCH), ("valid", PER_BATCH), ("test", TEST_IMAGES)):
         labels = np.arange(count) % CLASSES
-        for number, (label, image) in enumerate(zip(labels, _images(split, labels), strict=True)):
+        for number, (label, image) in enumerate(zip(labels, images(split, labels), strict=True)):
             picture = Image.fromarray(image.transpose(1, 2, 0))
             if number < 2:  # the official archive holds some grey images, too
                 picture = picture.convert("L")

@@ -23,7 +23,8 @@ from flexifed.training.engine import Engine, Federation
 from flexifed.training.history import History
 from flexifed.training.run import Inputs, run_cell
 
-DATASETS = {"vgg": "digits", "resnet": "digits", "mlp": "digits", "charcnn": "agnews", "vdcnn": "agnews"}
+DATASETS = {"image": "digits", "text": "agnews"}
+"""A data set of each kind that families read."""
 WIDTH = 0.0625
 
 PROTOCOL = Protocol(
@@ -60,7 +61,7 @@ def prepared(folder: Path, kind: str = "image", n_train: int = 64, n_test: int =
 
 def job(strategy: str = "max_common", *, family: str = "vgg", seed: int = 0, **overrides: Any) -> Job:
     """A job on the small protocol with some of its values replaced."""
-    cell = Cell(DATASETS[family], family, strategy, "small", seed)
+    cell = Cell(DATASETS[registry.constant("family", family, "KIND")], family, strategy, "small", seed)
     return Job(cell, dataclasses.replace(PROTOCOL, **overrides), {"width": WIDTH}, "serial")
 
 

@@ -1,6 +1,11 @@
 """Receipts: verified downloads, local copies, bundled data."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +16,7 @@ import pytest
 from flexifed.data.archives import Archive
 from flexifed.data.download import download
 from flexifed.system.errors import UserError
-from tests.miniature import make_archives, serve, served
+from tests.miniature import make_archives, read_only, serve, served
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +76,7 @@ def test_one_file_of_two_fails(tmp_path: Path, agnews: list[Archive], base: str)
 
 def test_archives_of_another_data_set(tmp_path: Path, agnews: list[Archive]) -> None:
     message = refusal(tmp_path, dataset="cifar10", archives=agnews)
-    assert "cifar10': expected the files cifar-10-binary.tar.gz, got test.csv, train.csv" in message
+    assert "datasets.cifar10.archives: expected the files cifar-10-binary.tar.gz, got test.csv, train.csv" in message
 
 
 @pytest.mark.parametrize("local", ["ag_news_csv", "."])
@@ -99,5 +104,53 @@ def test_no_local_copy(tmp_path: Path) -> None:
 
 def test_bundled(tmp_path: Path) -> None:
     assert receipt(tmp_path, "digits")["how"] == "bundled with scikit-learn"
-    with pytest.raises(UserError, match="'digits' comes with scikit-learn: remove `local`"):
+    with pytest.raises(UserError, match=r"datasets\.digits\.local: 'digits' comes with scikit-learn.*: remove `local`"):
         receipt(tmp_path, "digits", local=tmp_path)
+    with pytest.raises(UserError, match=r"datasets\.digits\.archives: 'digits' comes with scikit-learn"):
+        receipt(tmp_path, "digits", archives=[Archive("digits.zip", ("http://127.0.0.1/digits.zip",))])
+
+
+def test_archives_that_are_there_are_used_from_a_folder_that_cannot_be_written(
+    tmp_path: Path, folder: Path, agnews: list[Archive]
+) -> None:
+    downloads = tmp_path / "downloads"
+    (downloads / "agnews").mkdir(parents=True)
+    for archive in agnews:
+        shutil.copy(folder / archive.file, downloads / "agnews")
+    with read_only(downloads):
+        found = receipt(tmp_path, archives=served(agnews, "http://127.0.0.1:1"))
+    assert found["verified"] and [file["sha256"] for file in found["files"]] == [a.sha256 for a in agnews]
+    assert not any("url" in file for file in found["files"]), "nothing was downloaded now"
+    assert sorted(p.name for p in (downloads / "agnews").iterdir()) == ["test.csv", "train.csv"]
+
+
+def test_a_wrong_archive_in_a_folder_that_cannot_be_written(tmp_path: Path, agnews: list[Archive]) -> None:
+    (tmp_path / "downloads/agnews").mkdir(parents=True)
+    (tmp_path / "downloads/agnews/train.csv").write_text("another file")
+    with read_only(tmp_path / "downloads"):
+        message = refusal(tmp_path, archives=served(agnews, "http://127.0.0.1:1"))
+    assert "downloads/agnews/train.csv is not the published file" in message
+
+
+def test_an_absent_archive_needs_a_folder_that_can_be_written(tmp_path: Path, agnews: list[Archive], base: str) -> None:
+    (tmp_path / "downloads").mkdir()
+    with read_only(tmp_path / "downloads"):
+        message = refusal(tmp_path, archives=served(agnews, base))
+    assert f"may not write {tmp_path}/downloads/agnews: Read-only file system" in message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to act as another user")
+def test_an_archive_that_another_user_keeps_to_himself(agnews: list[Archive]) -> None:
+    program = (
+        f"import sys; sys.path[:0] = {sys.path!r}; from pathlib import Path\n"
+        "from flexifed.data.archives import Archive, fetch; from flexifed.system.errors import UserError\n"
+        "import os; shared = Path(sys.argv[1]); os.setuid(65534)\n"
+        "try: fetch(Archive('train.csv', ()), shared, print)\n"
+        "except UserError as error: print(error)\n"
+    )
+    with tempfile.TemporaryDirectory() as shared:
+        Path(shared).chmod(0o755)
+        (Path(shared) / "train.csv").touch(mode=0o600)
+        command = [sys.executable, "-c", program, shared]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"may not read {shared}/train.csv: Permission denied. Its owner can make it readable."

@@ -16,7 +16,6 @@ from flexifed.analysis.collect import read_curves
 from flexifed.analysis.titles import STRATEGIES, title
 from flexifed.data.partition import ClientSamples
 from flexifed.figures import class_mix, convergence, final_numbers, overview, sharing, style
-from flexifed.settings import registry
 from flexifed.settings.cell import Cell
 from flexifed.sharing import plan, planning
 from tests.unit.results import PROTOCOL, cut_off, write_study
@@ -126,7 +125,7 @@ def cells_by_colour(panel: matplotlib.axes.Axes) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def vgg_plans() -> list[plan.Plan]:
-    return [planning.for_family("vgg", strategy, versions=VERSIONS) for strategy in registry.names("strategy")]
+    return [planning.for_family("vgg", strategy, versions=VERSIONS) for strategy in STRATEGIES]
 
 
 def test_sharing_draws_every_layer_once(vgg_plans: list[plan.Plan]) -> None:

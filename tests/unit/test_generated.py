@@ -13,6 +13,7 @@ PATHS = (
     generated.CONFIG / "config.schema.json",
     generated.CONFIG / "README.md",
     generated.ROOT / "README.md",
+    generated.ROOT / "docs/data.md",
     generated.ROOT / "docs/disagreement.md",
     generated.ROOT / "docs/speed.md",
     *(generated.REFERENCE / name / "queue.jsonl" for name in generated.QUEUES),

@@ -25,7 +25,7 @@ def test_unknown_names_get_the_nearest_known_one() -> None:
 
 
 def test_a_far_name_gets_no_guess() -> None:
-    with pytest.raises(UserError, match=r"unknown family 'zzz'\. Known: charcnn, resnet, vdcnn, vgg\."):
+    with pytest.raises(UserError, match=r"unknown family 'zzz'\. Known: charcnn, (\w+, )*vgg"):
         registry.check("family", "zzz")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flexifed.settings import registry
+from flexifed.analysis.titles import STRATEGIES
 from flexifed.study import config
 from tests.workflow.conftest import REPOSITORY, Checkout, copy
 
@@ -49,15 +49,15 @@ def test_strategies_of_a_seed_share_partition_and_initial_weights_and_local_trai
 ) -> None:
     """And only of a seed: another seed differs in all three."""
     digests = {}
-    for strategy in registry.names("strategy"):
+    for strategy in STRATEGIES:
         for seed in (0, 1):
             folder = finished.folder / f"results/smoke/cells/cifar10/vgg/{strategy}/smoke/seed{seed}"
             record = json.loads((folder / "run.json").read_text())["digests"]
             history = pd.read_parquet(folder / "history.parquet")
             first = history[(history["round"] == 1) & (history.phase == "local")]
             digests[strategy, seed] = (record["partition"], record["initial_weights"], tuple(first.value))
-    assert len({digests[s, 0] for s in registry.names("strategy")}) == 1
-    assert len({digests[s, 1] for s in registry.names("strategy")}) == 1
+    assert len({digests[s, 0] for s in STRATEGIES}) == 1
+    assert len({digests[s, 1] for s in STRATEGIES}) == 1
     assert all(a != b for a, b in zip(digests["standalone", 0], digests["standalone", 1], strict=True))
 
 

@@ -20,6 +20,7 @@ from flexifed.settings import codedigest, layout, registry
 from flexifed.system import files
 from flexifed.study import studyfile
 from flexifed.study import config as configuration
+from flexifed.study import preflight
 from flexifed.settings.cell import Cell
 from flexifed.system.errors import UserError
 from flexifed.settings.job import partition_code
@@ -43,6 +44,14 @@ try:
     STUDY = configuration.parse(config, config_sources())
 except UserError as error:
     raise WorkflowError(f"The study's configuration has faults:\n{error}") from None
+
+
+def study_file():
+    """The study's own file, over which further ones are laid: the default where it was read, else the first one given."""
+    given = list(workflow.overwrite_configfiles)
+    default = [path for path in workflow.configfiles if path not in given]
+    return next((Path(path) for path in (*default, *given)), None)
+
 
 CELLS = STUDY.cells()
 PACKAGE = registry.PACKAGE

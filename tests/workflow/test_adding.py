@@ -1,0 +1,90 @@
+"""The examples of docs/adding.md, followed literally in a copy of the repository."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.miniature import image_folders
+from tests.workflow.conftest import REPOSITORY, copy
+
+DOCUMENT = (REPOSITORY / "docs/adding.md").read_text()
+
+
+def blocks(heading: str, language: str) -> list[str]:
+    """The code blocks of a section of the document."""
+    (section,) = [part for part in re.split(r"^#{2,3} ", DOCUMENT, flags=re.M) if part.startswith(f"{heading}\n")]
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, flags=re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy to which the tests add files."""
+    folder = copy(tmp_path_factory.mktemp("adding") / "checkout")
+    shutil.copy(REPOSITORY / "README.md", folder)
+    for part in ("docs", "tests", "results/reference"):
+        shutil.copytree(REPOSITORY / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def run(folder: Path, command: str, code: int = 0) -> str:
+    """What a command of the document says, results last."""
+    words = [sys.executable, *command.split()[1:]]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    output = done.stderr + done.stdout
+    assert done.returncode == code, output[-6000:]
+    return output
+
+
+def test_a_folder_of_images_from_the_document_to_a_trained_cell(repository: Path) -> None:
+    heading = "A data set that is a folder"
+    dataset, small_folder = blocks(heading, "python")
+    (study,) = blocks(heading, "yaml")
+    cells, cell = "".join(blocks(heading, "bash")).splitlines()
+    (repository / "flexifed/datasets/shapes.py").write_text(dataset)
+    (repository / "config/shapes.yaml").write_text(study)
+
+    assert "datasets.shapes.local: no copy of the data in my-data/shapes" in run(repository, cells, code=2)
+    image_folders("circle", "square", "triangle")(repository / "my-data/shapes")
+    assert "shapes/vgg/max_common/short/seed0" in run(repository, cells)
+    out = repository / run(repository, cell).splitlines()[-1]
+    history = pd.read_parquet(out / "history.parquet")
+    assert history["round"].max() == 2
+
+    (repository / "config/without.yaml").write_text(study[: study.index("datasets:\n")])
+    refused = run(repository, cells.replace("shapes.yaml", "without.yaml"), code=2)
+    expected = "datasets.shapes.local: 'shapes' has no archive to download: name a folder with circle, square, triangle"
+    assert expected in refused
+
+    with (repository / "tests/miniature/folders.py").open("a") as file:
+        file.write(small_folder)
+    tested = run(repository, "python -m pytest tests/contracts/test_datasets.py -k shapes")
+    assert "skipped" not in tested and "9 passed" in tested
+
+
+def test_a_partitioner_from_the_document_keeps_the_contract(repository: Path) -> None:
+    (partitioner,) = blocks("A partitioner", "python")
+    (repository / "flexifed/partitioners/neighbours.py").write_text(partitioner)
+    run(repository, "python -m pytest tests/contracts/test_partitioners.py -k neighbours")
+    run(repository, "python -m flexifed generate")
+    keys = (repository / "config/README.md").read_text()
+    assert "| partitioner `neighbours` | `protocols.….partition.options` | `shift: 0` (≥ 0) |" in keys
+
+
+def test_a_strategy_from_the_document_keeps_the_contract(repository: Path) -> None:
+    strategy, reading = blocks("A strategy", "python")
+    (repository / "flexifed/strategies/half_common.py").write_text(strategy)
+    plan = run(repository, "python -m flexifed plan vgg half_common")
+    assert re.search(r"2-6 +conv2 \.\. conv6 +averaged by clients 2-7", plan)
+    assert re.search(r"11-19 +conv11 \.\. fc3 +personal", plan)
+    contract = repository / "tests/contracts/test_strategies.py"
+    entered = reading + '\n\nORACLES["half_common"] = [pairwise_half]\n\n\n'
+    place = "def fake_chain("
+    contract.write_text(contract.read_text().replace(place, entered + place))
+    fix = [sys.executable, "-m", "pytest", "tests/contracts", "-k", "golden and half_common", "--fix"]
+    subprocess.run(fix, cwd=repository, check=True, capture_output=True)
+    run(repository, "python -m pytest tests/contracts/test_strategies.py -k half_common")
