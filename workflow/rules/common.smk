@@ -17,7 +17,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(workflow.basedir)
 from snakemake.exceptions import WorkflowError
 
 from flexifed.settings import codedigest, layout, registry
-from flexifed.system import files
+from flexifed.system import failures, files
 from flexifed.study import config as configuration
 from flexifed.settings.cell import Cell
 from flexifed.system.errors import UserError
