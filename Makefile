@@ -29,8 +29,8 @@ define study
 	$(SNAKEMAKE) inputs --configfile $(1) || code=$$?; \
 	$(SNAKEMAKE) --configfile $(1) || code=$$?; \
 	if [ $$code -ne 0 ]; then \
-		echo "Something failed, see above. The report is made from the cells that are there:"; \
-		$(SNAKEMAKE) --configfile $(1) --config partial=true; \
+		echo "Something failed, see above. The report is made from the cells that are there."; \
+		$(SNAKEMAKE) --configfile $(1) --config partial=true --quiet all; \
 		exit $$code; \
 	fi
 endef

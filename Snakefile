@@ -68,6 +68,11 @@ onstart:
         raise WorkflowError(str(error)) from None
 
 
+# Last of all, so that nobody has to look for the reason among hundreds of lines.
+onerror:
+    print(failures.listed(map(Path, log)), file=sys.stderr, flush=True)
+
+
 # With a cluster, these run where Snakemake does: they need the network or take seconds. `prepare` and `train` are jobs.
 localrules:
     all,

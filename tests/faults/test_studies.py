@@ -55,8 +55,10 @@ class Study:
 
     def _run(self, command: list[str]) -> tuple[int, str]:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-        return done.returncode, done.stdout + done.stderr
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        return done.returncode, done.stdout
 
     def cells(self) -> list[str]:
         return [str(cell) for cell in config.read(self.file).cells()]
@@ -131,6 +133,10 @@ def test_a_failing_cell_leaves_the_others(failed: Failed, tally: Tally) -> None:
     faulty, n_cells = failed.study, len(failed.study.cells())
     assert failed.code != 0
     assert "round 1: the training loss of client" in failed.output
+    end = failed.output.splitlines()[-12:]
+    place = end.index("1 job failed. The last line of its log:")
+    assert end[place + 1] == f"  results/faulty/logs/cells/{BAD}.log"
+    assert end[place + 2].startswith("    round 1: the training loss of client")
     assert set(faulty.finished()) == set(faulty.cells()) - {BAD}
     left = {path.name for path in (faulty.results / "cells" / BAD).iterdir()}
     assert left == {".lock", "failed.json"}, "a failed cell publishes nothing"

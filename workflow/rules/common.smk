@@ -17,13 +17,12 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(workflow.basedir)
 from snakemake.exceptions import WorkflowError
 
 from flexifed.settings import codedigest, layout, registry
-from flexifed.system import files
-from flexifed.study import studyfile
-from flexifed.study import config as configuration
-from flexifed.study import preflight
 from flexifed.settings.cell import Cell
-from flexifed.system.errors import UserError
 from flexifed.settings.job import partition_code
+from flexifed.study import config as configuration
+from flexifed.study import preflight, studyfile
+from flexifed.system import failures, files
+from flexifed.system.errors import UserError
 
 # A run for the report alone, from the cells that are there. Not a key of the study, so not part of what is checked.
 PARTIAL = str(config.pop("partial", False)).lower()
