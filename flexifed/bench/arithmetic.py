@@ -15,7 +15,7 @@ from flexifed.settings import rng
 EDGE = {"cpu": 2048, "cuda": 8192}
 """Rows and columns of the matrices, where the machine computes a product of them within `PATIENCE`."""
 FIRST_EDGE = 256
-PATIENCE = 4.0
+PATIENCE = 1.0
 """Seconds. In bfloat16, a processor without instructions for it takes minutes for the largest product."""
 PRODUCTS = {"cpu": 3, "cuda": 20}
 """In a measured run, of which there are five."""
