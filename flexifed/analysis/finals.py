@@ -20,6 +20,23 @@ MEAN = "mean"
 """Stands for a version: the mean over the protocol's versions."""
 METRICS = {"eval": "accuracy", "train": "accuracy_train_mode"}
 
+PHASES = {"aggregated": "after aggregation", "local": "after local training and before aggregation"}
+MODES = {"eval": "tested in eval()", "train": "tested in training mode"}
+
+
+def rule(final: FinalNumber) -> str:
+    """A rule for the final number in words: which rounds of a client's curve, when and how tested, which clients."""
+    rounds = {
+        "last": "the last tested round",
+        "best": "each client's best tested round",
+        "last_rounds": f"mean over the last {final.rounds} rounds",
+        "last_fraction": f"mean over the last {100 * final.fraction:g} % of the rounds",
+    }
+    text = [rounds[final.rule], PHASES[final.phase], MODES[final.mode]]
+    text += ["of each version's first client"] * (final.clients == "first")
+    text += [f"rounded to {final.decimals} decimals first"] * (final.decimals is not None)
+    return ", ".join(text)
+
 
 class Row(NamedTuple):
     """A line of the study: the expected cells that differ only in their seed."""

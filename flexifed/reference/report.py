@@ -46,6 +46,7 @@ def render(folder: Path) -> Path:
         runs_file=records,
         figures=[*_figures(folder, runs, curves)],
         expected=[run.job.cell for run in runs],
+        finals={run.job.cell.protocol: run.job.protocol.final for run in runs},
         has_effects=bool(effects.of_folder(folder)),
         records=Path(os.path.relpath(folder, out)),
     )

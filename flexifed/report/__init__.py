@@ -23,6 +23,7 @@ from flexifed.report import (
     pictures,
     provenance,
     published,
+    settings,
     sweep,
     table1,
 )
@@ -50,6 +51,7 @@ SECTIONS: tuple[Callable[[Sources], Section], ...] = (
     pictures.convergence,
     pictures.class_mix,
     pictures.sharing,
+    settings.section,
     provenance.section,
 )
 

@@ -27,7 +27,7 @@ def section(sources: Sources) -> Section:
     told = [Points(sentences(key, block, comparisons), block_title(*key)) for key, block in blocks(sources.table1)]
     how = Remark(
         "Orderings are judged by the differences within a seed (same partition, same initial weights) and their 95 % "
-        "Student t interval over seeds; they are not adjusted for the number of comparisons."
+        "Student t interval over seeds; they are not adjusted for the number of comparisons. " + sources.rules()
     )
     glance = [] if comparisons.empty else [verdicts(comparisons)]
     return Section("The answer by protocol" if sources.has_effects else "The answer", [*glance, *told, how])

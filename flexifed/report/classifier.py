@@ -31,7 +31,7 @@ def section(sources: Sources) -> Section:
         "paper's stand beside them only where setting and data allow the comparison."
     )
     parts = [*differences(sources.table("table3_differences")), grid(table)]
-    return Section(heading, parts, about if len(parts) > 1 else "")
+    return Section(heading, parts, " ".join(filter(None, [about if len(parts) > 1 else "", sources.rules()])))
 
 
 def differences(table: pd.DataFrame) -> Iterator[Grid]:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from flexifed.analysis import speed
+from flexifed.analysis import finals, speed
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks, notes
 from flexifed.report import pictures
@@ -12,7 +12,8 @@ from flexifed.report.parts import Grid, Part, Section, Sources, points
 def section(sources: Sources) -> Section:
     """A grid per block, then the figure."""
     about = (
-        "MB are per client: averaged values as float32, up and down alike, mean over clients. The target is "
+        f"Accuracy here is {finals.rule(speed.FINAL)}, whatever the protocol's final number is, so it may differ from "
+        "Table 1's. MB are per client, mean over clients: averaged values as float32, up and down alike. The target is "
         f"{100 * speed.FRACTION:.0f} % of {title(speed.YARDSTICK)}'s final number in the same block and seed, for the "
         "mean over versions; what is needed to reach it is a mean over seeds, not given where a seed stays below it. "
         "Seconds are whole runs, tests included, divided by their rounds, so they depend on the machine and on what "

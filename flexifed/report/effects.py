@@ -18,7 +18,10 @@ def section(sources: Sources) -> Section:
     claims = [Points(effects_text.claims(block), heading) for heading, block in by_family(table)]
     parts: list[Part] = [*claims, Remark(effects_text.LEGEND)]
     parts += pictures.of_kind(sources.figures, "effects")
-    return Section(pictures.HEADINGS["effects"], [*parts, *grids(table, sources.table1)])
+    about = (
+        f"An effect may name a rule of its own for its changed protocol. {sources.rules()}" if sources.finals else ""
+    )
+    return Section(pictures.HEADINGS["effects"], [*parts, *grids(table, sources.table1)], about)
 
 
 def grids(table: pd.DataFrame, first: pd.DataFrame) -> Iterator[Grid]:

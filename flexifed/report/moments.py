@@ -11,7 +11,9 @@ def section(sources: Sources) -> Section:
     """One grid for all lines of the study."""
     about = (
         "Mean over versions in percent. Before and after aggregation the models are tested in eval(); the last column "
-        "is after aggregation in training mode (dropout active, batch statistics), as the authors' script tests."
+        "is after aggregation in training mode (dropout active, batch statistics), as the authors' script tests. The "
+        "rounds are those of the protocol's final number; when and how it was tested is what the columns say. "
+        + sources.rules()
     )
     return Section("When and how accuracy is measured", [grid(sources.table("phases"))], about)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from flexifed.analysis import tables
+from flexifed.analysis import finals, tables
 from flexifed.analysis.collect import CELL, read_runs
 from flexifed.analysis.statistics import Verdict
 from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import FinalNumber
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Sources:
         runs_file: `runs.parquet`.
         figures: SVG or PNG files named `{kind}.{what}.svg`, kinds as in `pictures.CAPTIONS`, in the order to show them.
         expected: the study's cells.
+        finals: by protocol, the rule for the final number; the page says nothing of protocols that are not here.
         has_effects: whether the study names effects, and so has `effects.csv`.
         has_sweep: whether the study names a sweep, and so has `sweep.csv` and `sweep_gains.csv`.
         records: the folder that holds `cells/`, as seen from the page.
@@ -37,6 +39,7 @@ class Sources:
     runs_file: Path
     figures: Sequence[Path]
     expected: Sequence[Cell]
+    finals: Mapping[str, FinalNumber] = field(default_factory=dict, kw_only=True)
     has_effects: bool = False
     has_sweep: bool = False
     records: Path = Path()
@@ -54,6 +57,17 @@ class Sources:
     def table(self, name: str) -> pd.DataFrame:
         """A table by the name of its CSV file."""
         return tables.read(self.tables_folder / f"{name}.csv")
+
+    def rules(self, *protocols: str) -> str:
+        """What the final number is, in a sentence: of the protocols named, or of all, together where they agree."""
+        said: dict[str, list[str]] = {}
+        for name, final in self.finals.items():
+            if name in protocols or not protocols:
+                said.setdefault(finals.rule(final), []).append(name)
+        if len(said) == 1:
+            return f"Final number: {next(iter(said))}."
+        of = "; ".join(f"{', '.join(names)}: {text}" for text, names in said.items())
+        return f"Final number, by protocol: {of}." if of else ""
 
     def missing(self) -> list[str]:
         """The expected cells that have no run."""

@@ -6,6 +6,7 @@ import pandas as pd
 
 from flexifed.analysis.collect import CELL
 from flexifed.analysis.titles import title
+from flexifed.report.costs import amount
 from flexifed.report.parts import Entry, Grid, Link, Links, Section, Sources, anchor
 from flexifed.settings import layout
 from flexifed.settings.cell import Cell
@@ -46,7 +47,7 @@ def runs(table: pd.DataFrame, records: Path) -> Grid:
         records: the folder that holds `cells/`, as seen from the page.
     """
     columns = ["cell", "commit", "code", "settings", "data", "device", "torch", "engine", "options", "rounds"]
-    columns += ["seconds", "started", "MB up / down per round", "record"]
+    columns += ["seconds", "started", "MB up / down per client and round", "record"]
     cells = [Cell(*values) for values in table[CELL].itertuples(index=False)]
     of_data = table.groupby(DATA, sort=False, dropna=False).ngroup()
     rows: list[list[Entry]] = [
@@ -63,7 +64,7 @@ def runs(table: pd.DataFrame, records: Path) -> Grid:
             str(run["rounds"]),
             f"{run['seconds']:,.0f}",
             run["started"],
-            f"{run['bytes_up_per_round'] / 1e6:,.2f} / {run['bytes_down_per_round'] / 1e6:,.2f}",
+            " / ".join(amount(run[f"bytes_{way}_per_round"] / run["clients"] / 1e6) for way in ("up", "down")),
             (records / layout.CELL.format(**vars(cell)) / "run.json").as_posix(),
         ]
         for cell, number, (_, run) in zip(cells, of_data, table.iterrows(), strict=True)
@@ -71,7 +72,8 @@ def runs(table: pd.DataFrame, records: Path) -> Grid:
     dirty = int(table["dirty"].eq(True).sum())
     note = (
         f"{table['commit'].nunique()} commit(s), {dirty} run(s) with uncommitted changes; code and settings are the "
-        "starts of digests: of the code that the run depends on, and of its settings"
+        "starts of digests: of the code that the run depends on, and of its settings (see Settings); MB are means over "
+        "clients, as under Costs"
     )
     summary = f"{len(rows)} runs: commit, code, settings, data, device, seconds, record"
     anchors = [anchor(cell) for cell in cells]

@@ -26,7 +26,7 @@ def section(sources: Sources) -> Section:
         parts += pictures.of_kind(sources.figures, "errors")
         parts += by_cell(errors)
     beside = list(grids(sources.table1, sources.table("published")))
-    return Section(pictures.HEADINGS["errors"], [*parts, *([CAUTION] if beside else []), *beside])
+    return Section(pictures.HEADINGS["errors"], [*parts, *([CAUTION] if beside else []), *beside], sources.rules())
 
 
 def in_all(totals: pd.DataFrame) -> Grid:

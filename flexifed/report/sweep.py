@@ -36,7 +36,9 @@ def section(sources: Sources) -> Section:
     parts: list[Part] = [Points(claims(block), name) for name, block in by_family(gains)]
     parts += [Remark(" ".join([LEGEND, *sweep.remarks(levels)]))]
     parts += pictures.of_kind(sources.figures, "sweep")
-    return Section(heading, [*parts, *grids(levels, sources.table1)], f"Over the {levels['over'].iloc[0]}.")
+    return Section(
+        heading, [*parts, *grids(levels, sources.table1)], f"Over the {levels['over'].iloc[0]}. {sources.rules()}"
+    )
 
 
 def claims(block: pd.DataFrame) -> list[str]:

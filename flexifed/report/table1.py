@@ -15,21 +15,24 @@ def section(sources: Sources) -> Section:
         "has no interval. The paper's numbers, and ours less the paper's (delta), stand below ours only where setting "
         "and data allow the comparison. The last column leads to the records of the runs that a line is made from."
     )
-    return Section("Table 1", [grid(key, block, sources.runs) for key, block in blocks(sources.table1)], about)
+    grids = [grid(key, block, sources.runs, sources.rules(key[2])) for key, block in blocks(sources.table1)]
+    return Section("Table 1", grids, about)
 
 
-def grid(key: tuple[str, str, str], block: pd.DataFrame, runs: pd.DataFrame) -> Grid:
+def grid(key: tuple[str, str, str], block: pd.DataFrame, runs: pd.DataFrame, rule: str = "") -> Grid:
     """A block of Table 1.
 
     Args:
         key: dataset, family and protocol.
         block: the block's rows of Table 1.
         runs: `runs.parquet`.
+        rule: what the final number is, in a sentence.
     """
     links = iter([_runs(runs, key, strategy) for strategy in block["strategy"].unique()])
     rows: list[list[Entry]] = [[*row, "" if row[0] in BESIDE else next(links)] for row in block_rows(block)]
     heading = f"{block_title(*key)} ({seeds_text(block)})"
-    return Grid(heading, [*header(key[1], block), "runs by seed"], rows, notes(block), beside=BESIDE)
+    said = [*filter(None, [rule.removesuffix(".")]), *notes(block)]  # the page ends each note with a full stop
+    return Grid(heading, [*header(key[1], block), "runs by seed"], rows, said, beside=BESIDE)
 
 
 def _runs(runs: pd.DataFrame, key: tuple[str, str, str], strategy: str) -> Entry:

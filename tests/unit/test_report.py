@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
+import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ import pytest
 
 from flexifed import report
 from flexifed.analysis import deviation, effects, tables
-from flexifed.analysis.collect import read_runs
+from flexifed.analysis.collect import collect, read_runs
 from flexifed.analysis.effects import Effect
 from flexifed.analysis.typeset import blocks
 from flexifed.figures import effects as effects_figure
 from flexifed.figures import errors as deviation_figure
 from flexifed.figures import final_numbers, overview
-from flexifed.report import Sources, brief, classifier, moments, pictures, provenance, table1
+from flexifed.report import Sources, brief, classifier, costs, moments, pictures, provenance, settings, table1
 from flexifed.report import answer as answers
 from flexifed.report import effects as effects_section
 from flexifed.report import headline as headline_section
@@ -27,9 +28,11 @@ from flexifed.report import published as published_section
 from flexifed.report import sweep as sweep_section
 from flexifed.report.parts import Grid, Points, Words, anchor, points
 from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import FinalNumber
 from tests.unit import results
 from tests.unit.results import FOUR, PROTOCOL, write_study
 
+STRATEGIES = ("clustered_fl", "max_common")
 HOSTILE = '<script>alert("x")</script> & co'
 
 
@@ -449,3 +452,73 @@ def test_figures_with_the_same_content_are_shown_once(tmp_path: Path) -> None:
         (tmp_path / f"sharing.vgg.{name}.png").write_bytes(content)
     shown = pictures.of_kind(sorted(tmp_path.iterdir()), "sharing")
     assert [picture.caption for picture in shown] == ["VGG, protocol a; VGG, protocol c", "VGG, protocol b"]
+
+
+def test_the_rule_of_the_final_number_stands_beside_each_table(tmp_path: Path) -> None:
+    """By protocol where they differ; the costs say that theirs is another."""
+    there = {replace(cell(s, 1), protocol=p): {"V1": 60.0, "V2": 62.0} for s in STRATEGIES for p in ("a", "b")}
+    write_tables(tmp_path, there, list(there), ("a", "b"))
+    best = FinalNumber(rule="best", phase="local", clients="first", decimals=2)
+    finals = {"a": FinalNumber(), "b": best}
+    sources = Sources("s", tmp_path / "tables", tmp_path / "runs.parquet", [], list(there), finals=finals)
+    usual = "mean over the last 10 % of the rounds, after aggregation, tested in eval()"
+    other = (
+        "each client's best tested round, after local training and before aggregation, tested in eval(), of each "
+        "version's first client, rounded to 2 decimals first"
+    )
+    assert [part.notes[0] for part in table1.section(sources).parts] == [
+        f"Final number: {usual}",
+        f"Final number: {other}",
+    ]
+    both = f"Final number, by protocol: a: {usual}; b: {other}."
+    report.render(sources, tmp_path / "report.html")
+    text = " ".join(Page((tmp_path / "report.html").read_text()).words)
+    assert text.count(both) == 5  # the answer, headline claims, moments, classifier, published numbers
+    assert f"Accuracy here is {usual}, whatever the protocol's final number is" in text
+    same = replace(sources, finals=dict.fromkeys("ab", best))
+    assert same.rules() == f"Final number: {other}."
+
+
+def test_settings_show_what_differs_and_all_the_rest(tmp_path: Path) -> None:
+    there = {replace(cell(s, 1), protocol=p): {"V1": 60.0} for s in STRATEGIES for p in ("a", "b")}
+    for number, (one, accuracy) in enumerate(there.items()):
+        folder = results.write_cell(tmp_path / str(number), one, accuracy, width=0.5)
+        record = json.loads((folder / "run.json").read_text())
+        if one.protocol == "b":
+            record["settings"]["protocol"]["optimiser"]["learning_rate"] = 0.1
+            record["settings"]["protocol"]["partition"] = {"partitioner": "dirichlet", "options": {"alpha": 0.5}}
+        if one.strategy == "max_common" and one.protocol == "b":
+            record["settings"]["precision"] = "tf32"
+        (folder / "run.json").write_text(json.dumps(record))
+    collect([tmp_path / str(n) for n in range(len(there))], tmp_path / "cells.parquet", tmp_path / "runs.parquet")
+    finals = {"a": FinalNumber(), "b": FinalNumber(rule="last")}
+    sources = Sources("s", tmp_path, tmp_path / "runs.parquet", [], list(there), finals=finals)
+    differing, common = settings.section(sources).parts
+    assert isinstance(differing, Grid) and isinstance(common, Grid)
+    b = "CIFAR-10, VGG, protocol b"
+    lines = {str(row[0]): dict(zip(differing.columns, row, strict=True)) for row in differing.rows}
+    assert set(lines) == {"CIFAR-10, VGG, protocol a", f"{b} (Clustered-FL, seeds 1)", f"{b} (Max-Common, seeds 1)"}
+    one = lines[f"{b} (Max-Common, seeds 1)"]
+    assert one["optimiser.learning_rate"] == "0.1" and one["partition.options.alpha"] == "0.5"
+    assert one["precision"] == "tf32" and one["final.rule"] == "last"
+    assert lines["CIFAR-10, VGG, protocol a"]["optimiser.learning_rate"] == "0.01"
+    assert lines["CIFAR-10, VGG, protocol a"]["partition.options.alpha"] == "–"
+    rest = dict(common.rows)
+    assert rest["families.vgg.width"] == "0.5" and rest["engine"] == "serial" and rest["versions"] == "V1, V2"
+    assert not set(rest) & set(differing.columns)
+    known = {*asdict(PROTOCOL), "families", "engine", "precision"} - {"family_options"}
+    assert {name.split(".")[0] for name in (*rest, *differing.columns[1:])} == known
+
+
+def test_megabytes_are_per_client_wherever_they_stand(tmp_path: Path) -> None:
+    """Two clients send 100 bytes each and receive 200."""
+    there = {cell(s, 1): {"V1": 60.0, "V2": 62.0} for s in STRATEGIES}
+    write_tables(tmp_path, there, list(there))
+    sources = Sources("s", tmp_path / "tables", tmp_path / "runs.parquet", [], list(there))
+    grid = provenance.runs(sources.runs, Path())
+    place = grid.columns.index("MB up / down per client and round")
+    assert grid.rows[0][place] == "0.0001 / 0.0002"
+    first = costs.section(sources).parts[0]
+    assert isinstance(first, Grid)
+    row = dict(zip(first.columns, first.rows[0], strict=True))
+    assert f"{row['MB up a round']} / {row['MB down']}" == grid.rows[0][place]

@@ -83,7 +83,10 @@ def test_tables_figures_and_report_are_there(finished: Checkout) -> None:
     assert set(errors.source[errors.dataset == "cifar10"]) >= {"paper", "2006wzt/FlexiFed-IMP"}
     assert errors.error.isna().all()
     assert not pd.read_csv(results / "tables/errors_in_all.csv").n_compared.any()
-    assert (results / "report.html").stat().st_size > 100_000
+    page = (results / "report.html").read_text()
+    assert len(page) > 100_000
+    assert "Final number: mean over the last 10 % of the rounds, after aggregation, tested in eval()." in page
+    assert "partition.options.alpha" in page and "optimiser.learning_rate" in page
     for kind in ("convergence", "costs", "errors", "sharing", "class_mix", "effects"):
         assert list((results / "figures").glob(f"{kind}*.png")), kind
 

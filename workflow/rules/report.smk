@@ -26,6 +26,7 @@ rule report_page:
         "../../envs/flexifed.yaml"
     params:
         expected=EXPECTED,
+        final=final_rules(),
         code=code("flexifed.report"),
         templates=digests("report/templates/*"),
     script:

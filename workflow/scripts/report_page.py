@@ -14,6 +14,7 @@ with logs.to(snakemake.log[0]):
         runs_file=Path(snakemake.input.runs),
         figures=[Path(figure) for figure in snakemake.input.figures if figure.endswith(".png")],
         expected=study.cells(),
+        finals={name: study.protocol(name).final for name in dict.fromkeys(cell.protocol for cell in study.cells())},
         has_effects=bool(study.effects),
         has_sweep=study.sweep is not None,
     )
