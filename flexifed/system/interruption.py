@@ -1,6 +1,9 @@
 """Signals that ask a run to stop: it finishes its round, leaves a checkpoint and says that it wants to be run again."""
 
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -10,6 +13,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 EXIT_CODE = 75
 """EX_TEMPFAIL of sysexits.h: nothing is wrong, try again."""
+
+
+POLL_SECONDS = 1.0
+"""Between two looks at whether the driver is there."""
 
 
 class Interrupted(Exception):
@@ -42,3 +49,31 @@ def noticed() -> Iterator[Request]:
         yield request
     finally:
         restore()
+
+
+def end_with(driver: int) -> None:
+    """Ask this process to stop, as SIGTERM does, when another process is gone, however that one ended.
+
+    A driver that was killed cannot stop its jobs. They would train on, unseen, and the next driver would remove their
+    results, which it takes for half-written.
+
+    Args:
+        driver: number of a process of this machine.
+    """
+
+    def watch() -> None:
+        while _exists(driver):
+            time.sleep(POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="watch the driver", daemon=True).start()
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    return True

@@ -1,6 +1,7 @@
 """Locks between processes, which the kernel releases when the last process that holds one is gone, however it ended."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from flexifed.system.errors import UserError
 
 
 def attempt(path: Path) -> IO[str] | None:
-    """Take the lock of a file (created, and left there); None where another process holds it.
+    """Take the lock of a file, which is created and keeps this process's number; None where another one holds it.
 
     The lock belongs to the open file: closing it gives it back, and a child that inherits the file holds it too.
     """
@@ -22,6 +23,9 @@ def attempt(path: Path) -> IO[str] | None:
     except BlockingIOError:
         stream.close()
         return None
+    stream.truncate(0)
+    stream.write(f"{os.getpid()}\n")
+    stream.flush()
     return stream
 
 
@@ -46,6 +50,9 @@ def alone(path: Path, what: str) -> Iterator[None]:
     """
     stream = attempt(path)
     if stream is None:
-        raise UserError(f"{what} is under way in another process, which holds {path}. Wait for it or stop it.")
+        holder = path.read_text().strip()
+        raise UserError(
+            f"{what} is under way in another process ({holder}), which holds {path}: wait for it, or stop it."
+        )
     with stream:
         yield

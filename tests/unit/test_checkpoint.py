@@ -176,7 +176,8 @@ def test_two_processes_do_not_train_one_cell(tmp_path: Path) -> None:
     )
     assert holder.stdout and holder.stdout.readline() == "held\n"
     with pytest.raises(
-        UserError, match="training of digits/vgg/max_common/small/seed0 is under way in another process"
+        UserError,
+        match=rf"training of digits/vgg/max_common/small/seed0 is under way in another process \({holder.pid}\)",
     ):
         federations.run(tmp_path, job())
     holder.kill()

@@ -10,9 +10,11 @@ from pathlib import Path
 import yaml
 
 sys.path.insert(0, str(workflow.basedir))
-# Jobs import the package from this checkout, whether or not it is installed.
+# Jobs import the package from this checkout, whether or not it is installed, and stop when this process is gone.
 inherited = dict(os.environ).get("PYTHONPATH")
-os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(workflow.basedir), inherited])))
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(filter(None, [str(workflow.basedir), inherited])), FLEXIFED_DRIVER=str(os.getpid())
+)
 
 from snakemake.exceptions import WorkflowError
 

@@ -1,5 +1,6 @@
 """Train one cell: adapter between the rule and flexifed.training.run."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -7,10 +8,11 @@ import torch
 from flexifed.settings import layout
 from flexifed.settings.cell import Cell
 from flexifed.settings.job import CHECKPOINT_MINUTES, Job
-from flexifed.system import logs, progress
+from flexifed.system import interruption, logs, progress
 from flexifed.training.run import Inputs, run_cell
 
 torch.set_num_threads(snakemake.threads)
+interruption.end_with(int(os.environ["FLEXIFED_DRIVER"]))
 
 with logs.to(snakemake.log[0]):
     cell = Cell(**{**dict(snakemake.wildcards.items()), "seed": int(snakemake.wildcards.seed)})
