@@ -10,6 +10,8 @@ import pandas as pd
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title
 from flexifed.report.parts import Grid, Part, Section, Sources
+from flexifed.settings.protocol import Protocol, from_dict
+from flexifed.system.errors import UserError
 
 BLOCK = ["dataset", "family", "protocol"]
 SETTINGS = ["protocol_settings", "family_options", "data_options", "engine", "precision"]
@@ -19,8 +21,9 @@ SETTINGS = ["protocol_settings", "family_options", "data_options", "engine", "pr
 def section(sources: Sources) -> Section:
     """A grid of what differs, a row per block; and one of what does not, folded."""
     about = (
-        "As the runs have recorded them, under the names that they have in a study's file (config/README.md); the rule "
-        "for the final number is the study's. A dash: the setting is not one of the line's."
+        "As the runs have recorded them, under the names that they have in a study's file (config/README.md); keys "
+        "that have come since have their defaults, and the rule for the final number is the study's. A dash: the "
+        "setting is not one of the line's."
     )
     lines = _lines(sources)
     keys = list(dict.fromkeys(key for settings in lines.values() for key in settings))
@@ -57,12 +60,20 @@ def _strategies(runs: pd.DataFrame) -> str:
 
 def _settings(run: "pd.Series[Any]", final: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Every setting of a run by its dotted name."""
-    protocol = json.loads(run["protocol_settings"])
+    protocol = _through_defaults(json.loads(run["protocol_settings"]))
     protocol = {key: value for key, value in protocol.items() if key not in ("final", "family_options")}
     yield from _flat("", {**protocol, **({"final": final} if final else {})})
     yield from _flat(f"families.{run['family']}.", json.loads(run["family_options"]))
     yield from _flat(f"datasets.{run['dataset']}.options.", json.loads(run["data_options"]))
     yield from _flat("", {"engine": run["engine"], "precision": run["precision"]})
+
+
+def _through_defaults(recorded: dict[str, Any]) -> dict[str, Any]:
+    """A recorded protocol with the defaults of keys that have come since; as it is where a key is no longer known."""
+    try:
+        return asdict(from_dict(Protocol, recorded))
+    except UserError:
+        return recorded
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -487,6 +487,8 @@ def test_settings_show_what_differs_and_all_the_rest(tmp_path: Path) -> None:
         if one.protocol == "b":
             record["settings"]["protocol"]["optimiser"]["learning_rate"] = 0.1
             record["settings"]["protocol"]["partition"] = {"partitioner": "dirichlet", "options": {"alpha": 0.5}}
+        if one.protocol == "a":
+            del record["settings"]["protocol"]["common_layers"]  # as before there was such a key
         if one.strategy == "max_common" and one.protocol == "b":
             record["settings"]["precision"] = "tf32"
         (folder / "run.json").write_text(json.dumps(record))
@@ -505,6 +507,7 @@ def test_settings_show_what_differs_and_all_the_rest(tmp_path: Path) -> None:
     assert lines["CIFAR-10, VGG, protocol a"]["partition.options.alpha"] == "–"
     rest = dict(common.rows)
     assert rest["families.vgg.width"] == "0.5" and rest["engine"] == "serial" and rest["versions"] == "V1, V2"
+    assert rest["common_layers"] == "null"
     assert not set(rest) & set(differing.columns)
     known = {*asdict(PROTOCOL), "families", "engine", "precision"} - {"family_options"}
     assert {name.split(".")[0] for name in (*rest, *differing.columns[1:])} == known
