@@ -130,7 +130,7 @@ class Protocol(Closed):
     initial_weights: Literal["per_version", "per_client", "common"] = "per_version"
     """Equal per version; or per client (authors' code); or equal in all common layers, too (paper, Algorithm 3)."""
     classifier: Literal["same_architecture", "none", "all"] = "same_architecture"
-    """Averaging of fully connected layers at the end: as the strategy says, never, or also across versions (Table 3)."""
+    """Averaging of the last fully connected layers: as the strategy says, never, or also across versions (Table 3)."""
     normalisation: Literal["averaged", "local"] = "averaged"
     """Batch normalisation is averaged with its layer, or stays with the client as in FedBN."""
     common_layers: Annotated[int, Range(ge=0)] | None = None
