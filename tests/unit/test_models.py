@@ -91,7 +91,7 @@ def test_a_shape_that_does_not_fit_the_family(family: str, shape: tuple[int, ...
         ("vgg11", "V1", {}, "unknown family 'vgg11'"),
         ("vgg", "V5", {}, "unknown version of family 'vgg' 'V5'"),
         ("vgg", "V1", {"widht": 0.5}, "Did you mean 'width'"),
-        ("vgg", "V1", {"width": "half"}, "must be of type float"),
+        ("vgg", "V1", {"width": "half"}, "must be a number"),
         ("vgg", "V1", {"dropout": "never"}, "Known: after, before"),
         ("vdcnn", "V1", {"pooling": "triple"}, "Known: doubled, single"),
     ],
