@@ -50,12 +50,16 @@ def what(sources: Sources) -> str:
     ]
     grid += [_several(len({cell.seed for cell in cells}), "seed")]
     absent = len(sources.missing())
-    there = (
-        f"all {len(cells)} runs are there" if not absent else f"{len(cells) - absent} of {len(cells)} runs are there"
-    )
+    finished = f"all {len(cells)} runs are finished"
+    if absent:
+        finished = f"{len(cells) - absent} of {len(cells)} runs are finished"
     devices = "; ".join(sorted({device for joined in runs["device"] for device in joined.split("; ")}))
-    took = f", {runs['seconds'].sum() / 3600:.1f} hours of training on {devices}" if len(runs) else ""
-    return f"{', '.join(grid[:-1])} and {grid[-1]}: {there}{took}."
+    took = f", {_duration(runs['seconds'].sum())} of training on {devices}" if len(runs) else ""
+    return f"{', '.join(grid[:-1])} and {grid[-1]}: {finished}{took}."
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 
 def _several(number: int, noun: str) -> str:

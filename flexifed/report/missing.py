@@ -7,11 +7,11 @@ FEW = 10
 
 
 def section(sources: Sources) -> Section:
-    """The cells by name, and where to read why they are not there."""
+    """The cells by name, and where to read why they are missing."""
     absent = sources.missing()
     about = (
-        f"{len(absent)} of {len(sources.expected)} runs are not there; nothing below stands in for them. Why a run "
-        "failed is the last line of its log, logs/cells/ and its name, beside this page."
+        f"{len(absent)} of {len(sources.expected)} runs are missing, and nothing below takes their place. The last "
+        "line of a run's log says why it failed: see its name in logs/cells/ beside this page."
     )
     return Section(
         "What is missing",

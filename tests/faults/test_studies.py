@@ -146,7 +146,7 @@ def test_a_failing_cell_leaves_the_others(failed: Failed, tally: Tally) -> None:
     assert (missing["n_seeds"] == 0).all() and missing["mean"].isna().all() and (missing["note"] == "missing").all()
     assert (table.loc[table["protocol"] == "plain", "n_seeds"] > 0).all()
     report = (faulty.results / "report.html").read_text()
-    assert f"<li>{BAD}</li>" in report and f"1 of {n_cells} runs are not there" in report
+    assert f"<li>{BAD}</li>" in report and f"1 of {n_cells} runs are missing" in report
     assert "Missing: no cell of this block is there." in report
     assert (faulty.results / "figures/convergence.digits.vgg.hot.png").exists()
     tally(f"one cell of {n_cells} fails, of the others", unit="lost")
@@ -167,7 +167,7 @@ def finished(failed: Failed) -> Study:
     second = faulty.finished()
     assert set(second) == set(faulty.cells())
     assert all(second[cell] == content for cell, content in first.items())
-    assert "runs are not there" not in (faulty.results / "report.html").read_text()
+    assert "runs are missing" not in (faulty.results / "report.html").read_text()
     return faulty
 
 
@@ -204,7 +204,7 @@ def test_results_of_other_settings_are_not_reported(finished: Study, tally: Tall
         code, output = finished.snakemake("--config", "partial=true")
         assert code == 0, output[-3000:]
         n_cells = len(finished.cells())
-        assert f"{n_cells} of {n_cells} runs are not there" in (finished.results / "report.html").read_text()
+        assert f"{n_cells} of {n_cells} runs are missing" in (finished.results / "report.html").read_text()
         assert finished.finished() == before
     finally:
         path.write_text(text)

@@ -190,7 +190,7 @@ def test_a_device_of_several_runs_is_named_once(tmp_path: Path) -> None:
     path = tmp_path / "runs.parquet"
     read_runs(path).assign(device=["a device; another", "a device"]).to_parquet(path)
     text = brief.what(Sources("study", tmp_path / "tables", path, [], list(study)))
-    assert text.endswith("hours of training on a device; another.")
+    assert re.search(r"\d (minutes|hours) of training on a device; another\.$", text)
 
 
 def test_what_rounds_to_zero_has_no_minus() -> None:
