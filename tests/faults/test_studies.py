@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -242,10 +243,14 @@ def test_two_drivers_on_one_results_folder(failed: Failed, tally: Tally) -> None
     first_one = both.command(f"results/faulty/cells/{cell}/run.json", "--force")
     with (both.folder / "first.log").open("w") as log:
         first = subprocess.Popen(first_one, cwd=both.folder, stdout=log, stderr=subprocess.STDOUT)
-        while not list((both.folder / ".snakemake/locks").glob("*")) and first.poll() is None:
+        while not list((both.folder / ".snakemake/locks").glob("*")):
+            assert first.poll() is None, (both.folder / "first.log").read_text()[-3000:]
             time.sleep(0.01)
-        code, output = both.snakemake(f"results/faulty/cells/{cell}/run.json", "--force")
-        assert first.poll() is None, "the first one was still at work"
+        first.send_signal(signal.SIGSTOP)  # it holds its lock until the second one has come, however slow that is
+        try:
+            code, output = both.snakemake(f"results/faulty/cells/{cell}/run.json", "--force")
+        finally:
+            first.send_signal(signal.SIGCONT)
         assert code != 0 and "Directory cannot be locked" in output
         assert first.wait() == 0, (both.folder / "first.log").read_text()[-3000:]
     assert both.finished() == before
