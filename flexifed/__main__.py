@@ -189,6 +189,8 @@ def _plan(arguments: argparse.Namespace) -> None:
     registry.check("family", arguments.family)
     registry.check("strategy", arguments.strategy)
     versions = registry.constant("family", arguments.family, "VERSIONS")
+    if registry.constant("strategy", arguments.strategy, "ONE_VERSION", False):
+        versions = versions[:1]
     if arguments.clients < 1 or arguments.clients % len(versions):
         raise UserError(f"--clients {arguments.clients}: use a multiple of {len(versions)}, the number of versions.")
     from flexifed.sharing import planning

@@ -67,11 +67,12 @@ def _keys(title: str, node: dict[str, Any]) -> str:
 
 
 OPTIONS = {
-    "family": ("build", "families.{name}"),
-    "dataset": ("prepare", "datasets.{name}.options"),
-    "partitioner": ("partition", "protocols.….partition.options"),
+    "family": "families.{name}",
+    "dataset": "datasets.{name}.options",
+    "partitioner": "protocols.….partition.options",
+    "strategy": "strategy_options.{name}",
 }
-"""Kinds of plugins with options: the function that takes them as keywords, and where they stand in a study."""
+"""Kinds of plugins with options, and where they stand in a study."""
 
 
 def _among(allowed: tuple[Any, ...] | None) -> str:
@@ -86,9 +87,9 @@ def _among(allowed: tuple[Any, ...] | None) -> str:
 def _options() -> str:
     """A row for each plugin with options."""
     rows = []
-    for kind, (function, place) in OPTIONS.items():
+    for kind, place in OPTIONS.items():
         for name in registry.names(kind):
-            known, allowed = registry.keywords(kind, name, function), registry.allowed(kind, name)
+            known, allowed = registry.keywords(kind, name), registry.allowed(kind, name)
             text = "; ".join(
                 f"`{option}: {json.dumps(default)}`{_among(allowed.get(option))}" for option, default in known.items()
             )

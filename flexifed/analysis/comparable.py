@@ -21,11 +21,9 @@ def line_runs(runs: pd.DataFrame, row: Row) -> pd.DataFrame:
     return runs[same & runs["seed"].isin(row.seeds)]
 
 
-def _changed(
-    options: str, kind: str, name: str, function: str, theirs: Mapping[str, Any] = MappingProxyType({})
-) -> dict[str, Any]:
+def _changed(options: str, kind: str, name: str, theirs: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """The options (JSON) that are not the plugin's defaults, or not `theirs`, where somebody else has others."""
-    defaults = registry.keywords(kind, name, function)
+    defaults = registry.keywords(kind, name)
     ours = {**defaults, **json.loads(options)}
     return {key: value for key, value in ours.items() if value != {**defaults, **theirs}.get(key)}
 
@@ -71,13 +69,13 @@ def obstacles(
     """
     found = []
     for options, family in set(zip(line["family_options"], line["family"], strict=True)):
-        width = _changed(options, "family", family, "build").get("width")
+        width = _changed(options, "family", family).get("width")
         found += [f"width {Fraction(width).limit_denominator(64)}"] if width is not None else []
     unverified = line[~line["verified"] & ~_complete(line)]
     for how, size in set(zip(unverified["source_how"], map(_size, unverified.to_dict("records")), strict=True)):
         found.append(f"data: {how}{size}")
     for options, dataset in set(zip(line["data_options"], line["dataset"], strict=True)):
-        changed = _changed(options, "dataset", dataset, "prepare", data_options)
+        changed = _changed(options, "dataset", dataset, data_options)
         theirs = f", theirs with {_listing(data_options)}" if data_options else ""
         found += [f"data set with {_listing(changed)}{theirs}"] if changed else []
     if protocol.partition.partitioner != "iid":
@@ -104,7 +102,7 @@ def remarks(line: pd.DataFrame, row: Row, protocol: Protocol) -> list[str]:
     if protocol.rounds != Protocol().rounds:
         found.append(f"{protocol.rounds} rounds (authors' script: {Protocol().rounds})")
     for options in set(line["family_options"]):
-        changed = _changed(options, "family", row.family, "build")
+        changed = _changed(options, "family", row.family)
         changed.pop("width", None)
         found += [_listing(changed)] if changed else []
     absent = [str(seed) for seed in row.seeds if seed not in set(line["seed"])]

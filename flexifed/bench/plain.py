@@ -19,7 +19,6 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -38,7 +37,8 @@ from flexifed.models import set_generator
 from flexifed.settings import registry, rng
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Protocol
-from flexifed.training.engine import Evaluation, Steps
+from flexifed.training.client import step_size
+from flexifed.training.engine import Evaluation
 
 Item = tuple[Tensor, int]
 
@@ -103,7 +103,7 @@ def _datasets(job: Job, prepared: Path) -> tuple[Dataset[Item], Dataset[Item]]:
 
 @dataclass(frozen=True)
 class Plain:
-    """A federation that trains as the authors' script does; an `Engine` as far as the benchmark is concerned."""
+    """A federation that trains as the authors' script does; in the pieces that the benchmark times."""
 
     protocol: Protocol
     models: list[nn.Module]
@@ -111,7 +111,6 @@ class Plain:
     train_set: Dataset[Item]
     test_set: Dataset[Item]
     device: torch.device
-    steps: ClassVar = Steps()
 
     def train(self, round_number: int) -> list[float]:
         """Train every client on its slice of this round; returns each client's mean training loss."""
@@ -134,7 +133,9 @@ class Plain:
         )
         held = self.held[client].train
         part = np.array_split(held, protocol.slices)[(round_number - 1) % protocol.slices]
-        loader = DataLoader(Subset(self.train_set, part.tolist()), batch_size=protocol.batch_size, shuffle=True)
+        loader = DataLoader(
+            Subset(self.train_set, part.tolist()), batch_size=step_size(protocol, len(part)), shuffle=True
+        )
         model.train()
         set_generator(model, rng.torch_stream(0, "plain-dropout", client, round_number, device=self.device))
         losses = []
@@ -156,14 +157,13 @@ class Plain:
             model.load_state_dict(state)
 
     @torch.no_grad()
-    def evaluate(self, round_number: int, *, train_mode: bool) -> list[Evaluation]:
-        """Test every client's model in `eval()`; the accuracy in training mode is not measured."""
-        assert not train_mode, "the baseline is not measured in training mode"
+    def evaluate(self) -> list[Evaluation]:
+        """Test every client's model in `eval()`."""
         return [self._evaluate(client) for client in range(len(self.models))]
 
     def _evaluate(self, client: int) -> Evaluation:
         held, model = self.held[client].test, self.models[client]
-        loader = DataLoader(Subset(self.test_set, held.tolist()), batch_size=self.protocol.batch_size)
+        loader = DataLoader(Subset(self.test_set, held.tolist()), batch_size=step_size(self.protocol, len(held)))
         model.eval()
         correct, loss = 0, 0.0
         for inputs, labels in loader:
@@ -171,4 +171,4 @@ class Plain:
             logits = model(inputs)
             loss += functional.cross_entropy(logits, labels, reduction="sum").item()
             correct += int((logits.argmax(dim=1) == labels).sum().item())
-        return Evaluation(correct / len(held), loss / len(held), None)
+        return Evaluation(correct / len(held), loss / len(held))

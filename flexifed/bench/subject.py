@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -13,7 +14,8 @@ from flexifed.bench.memory import Peak
 from flexifed.bench.workload import Workload
 from flexifed.settings import registry
 from flexifed.training import federation, precision
-from flexifed.training.engine import Engine
+from flexifed.training.client import Turn
+from flexifed.training.engine import Engine, Federation
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,49 @@ class Seconds:
         return self.train + self.evaluate
 
 
+class Rounds(Protocol):
+    """A round in the three pieces that are timed."""
+
+    def train(self, round_number: int) -> object:
+        """Train every client."""
+        ...
+
+    def aggregate(self) -> None:
+        """Average what the plan shares."""
+        ...
+
+    def evaluate(self) -> object:
+        """Test every client's model in `eval()`."""
+        ...
+
+
+class Ours:
+    """The pieces of our own round: every client's turn; uploads and the server's step; tests of what comes of it."""
+
+    def __init__(self, federation: Federation, engine: Engine) -> None:
+        self.federation, self.engine = federation, engine
+        self.turns: list[Turn] = []
+
+    def train(self, round_number: int) -> None:
+        """Download and train."""
+        self.turns = self.federation.server.download(self.federation.clients)
+        self.engine.train(round_number, self.turns)
+
+    def aggregate(self) -> None:
+        """Upload and step; what was trained may be uploaded again, to time it."""
+        self.federation.server.upload(self.turns or self.federation.server.download(self.federation.clients))
+        self.federation.server.step()
+
+    def evaluate(self) -> None:
+        """Download and test."""
+        self.engine.test(self.federation.server.download(self.federation.clients))
+
+
 @dataclass
 class Subject:
     """What a process holds; `rounds` counts the rounds that were run."""
 
-    engine: Engine
+    engine: Rounds
     candidate: Candidate
     device: torch.device
     peak: Peak
@@ -59,13 +99,13 @@ def load(candidate: Candidate, workload: Workload, device_name: str, threads: in
     device = torch.device(device_name)
     peak = Peak(device)
     files, job = workload.files(), workload.job(candidate.engine, candidate.precision)
-    engine: Engine
+    engine: Rounds
     if candidate.engine == PLAIN:
         engine = plain.create(job, files["prepared"], files["partition_file"], device)
     else:
         _settings.enter_context(precision.applied(job.precision))
         assembled = federation.assemble(job, **files, device=device)
-        engine = registry.load("engine", candidate.engine).create(assembled)
+        engine = Ours(assembled, registry.load("engine", candidate.engine).create(assembled))
     _subjects[:] = [Subject(engine, candidate, device, peak)]
 
 
@@ -76,7 +116,7 @@ def run_round() -> Seconds:
     return Seconds(
         train=_timed(lambda: subject.engine.train(subject.rounds)),
         aggregate=aggregate(),
-        evaluate=_timed(lambda: subject.engine.evaluate(subject.rounds, train_mode=False)),
+        evaluate=_timed(subject.engine.evaluate),
     )
 
 

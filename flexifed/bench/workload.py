@@ -17,6 +17,7 @@ from flexifed.settings.cell import Cell
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Partition, Protocol
 from flexifed.sharing import plan, planning
+from flexifed.training.client import step_size
 
 DATASETS = {"image": "cifar10", "text": "agnews"}
 """The data set whose shape, classes and transform stand for a kind."""
@@ -77,7 +78,8 @@ class Workload:
     def steps(self) -> int:
         """SGD steps of a round, over all clients."""
         protocol = self.protocol
-        per_epoch = math.ceil(self.samples_per_client // protocol.slices / protocol.batch_size)
+        n = self.samples_per_client // protocol.slices
+        per_epoch = math.ceil(n / step_size(protocol, n))
         return protocol.clients * protocol.local_epochs * per_epoch
 
     def job(self, engine: str, precision: str) -> Job:

@@ -63,7 +63,7 @@ def partition(
     deal = registry.load("partitioner", settings.partitioner).partition
     shards = test_set == "shard"
     try:
-        registry.check_options("partitioner", settings.partitioner, "partition", settings.options)
+        registry.check_options("partitioner", settings.partitioner, settings.options)
         assignment: Assignment = deal(
             train, test if shards else None, clients, rng.stream(seed, "partition"), **settings.options
         )

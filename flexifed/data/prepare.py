@@ -28,7 +28,7 @@ def prepare(dataset: str, *, receipt: Path, options: Mapping[str, Any], out: Pat
     Raises:
         UserError: an option is unknown, or the data is not what the data set expects (file and row are named).
     """
-    registry.check_options("dataset", dataset, "prepare", options)
+    registry.check_options("dataset", dataset, options)
     module = registry.load("dataset", dataset)
     record = read_json(receipt)
     with _source(record, out) as source, bar(f"preparing {dataset}", "samples") as progress:
@@ -41,7 +41,7 @@ def prepare(dataset: str, *, receipt: Path, options: Mapping[str, Any], out: Pat
             dataset=dataset,
             kind=module.KIND,
             source={key: record[key] for key in ("verified", "how", "files")},
-            options=registry.keywords("dataset", dataset, "prepare") | dict(options),
+            options=registry.keywords("dataset", dataset) | dict(options),
         )
 
 

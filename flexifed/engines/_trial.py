@@ -18,7 +18,7 @@ from flexifed.engines._workspace import Workspace
 from flexifed.engines.serial import Serial
 from flexifed.settings import rng
 from flexifed.training import precision
-from flexifed.training.client import Client, batches, slice_of
+from flexifed.training.client import Client, Turn, batches, slice_of, step_size
 from flexifed.training.engine import Federation, working_on
 from flexifed.training.weights import Weights
 
@@ -48,18 +48,18 @@ def of_serial(whole: Federation, client: Client, run: int = 0) -> Outcome:
 
     Args:
         whole: the client's federation.
-        client: left as it is.
+        client: begins with its initial numbers, which are left as they are.
         run: 0, or the number of a run with each weight off by less than `ROUNDING`, from 1.
     """
-    alone = _alone(whole, client)
+    alone, turn = _alone(whole, client)
     if run:
-        _round(alone, client, run)
-    start = _copy(alone.clients[0].weights, whole.device)
+        _round(alone, turn, run)
+    start = _copy(turn.weights, whole.device)
     engine = Serial(alone)
     with precision.applied("float32"):
-        loss = torch.tensor(engine.train(1))
-        outcome = _moved(alone, start, loss)
-        (tested,) = engine.evaluate(1, train_mode=False)
+        loss = torch.tensor(engine.train(1, [turn]))
+        outcome = _moved(alone, turn, start, loss)
+        (tested,) = engine.test([turn])
     return outcome | {"test loss": torch.tensor([tested.loss]).double()}
 
 
@@ -69,16 +69,15 @@ def of_workspace(workspace: Workspace, whole: Federation, client: Client) -> Out
     Raises:
         UserError: the steps cannot be recorded, or memory was not enough.
     """
-    alone = _alone(whole, client)
-    (copy,) = alone.clients
-    start = _copy(copy.weights, whole.device)
-    steps = list(batches(copy, whole.transform, alone.protocol, whole.seed, 1))
+    alone, turn = _alone(whole, client)
+    start = _copy(turn.weights, whole.device)
+    steps = list(batches(turn.client, whole.transform, alone.protocol, whole.seed, 1))
     with working_on(client), workspace.turn():
-        loss = workspace.follow(copy, steps, 1)
-        outcome = _moved(alone, start, loss.view(1))
-        _, test_loss = workspace.test(copy)
+        loss = workspace.follow(turn, steps, 1)
+        outcome = _moved(alone, turn, start, loss.view(1))
+        _, test_loss = workspace.test(turn)
         outcome["test loss"] = test_loss.view(1).double().cpu()
-        workspace.test_train_mode(copy, 1)
+        workspace.test_train_mode(turn, 1)
         outcome["test loss in training mode"] = workspace.loss.view(1).double().cpu()
     workspace.join()
     return outcome
@@ -111,20 +110,20 @@ def _off(ours: Tensor, theirs: Tensor) -> float:
     return distance / size if size else distance
 
 
-def _alone(whole: Federation, client: Client) -> Federation:
-    """A federation of a copy of this client, whose round is the beginning of the client's first one."""
+def _alone(whole: Federation, client: Client) -> tuple[Federation, Turn]:
+    """A federation of this client alone, whose round is the beginning of the client's first one; and its turn in it."""
     protocol = whole.protocol
-    part = slice_of(client.train, 1, protocol.slices, protocol.slice_pointer)[: STEPS * protocol.batch_size]
-    weights = _copy(client.weights, whole.device)
+    part = slice_of(client.train, 1, protocol.slices, protocol.slice_pointer)
+    first = dataclasses.replace(client, train=part[: STEPS * step_size(protocol, len(part))])
+    weights = _copy(whole.server.initial(client), whole.device)
     nothing = Weights(weights.layout, torch.zeros_like(weights.values), torch.zeros_like(weights.counters))
-    copy = dataclasses.replace(client, train=part, weights=weights, velocity=nothing)
     once = dataclasses.replace(protocol, slices=1, slice_pointer="walking", local_epochs=1)
-    return dataclasses.replace(whole, clients=[copy], protocol=once)
+    return dataclasses.replace(whole, clients=[first], protocol=once), Turn(first, weights, nothing)
 
 
-def _round(alone: Federation, client: Client, run: int) -> None:
-    values = alone.clients[0].weights.values
-    noise = torch.rand(values.shape, generator=rng.torch_stream(alone.seed, "trial", client.id, run))
+def _round(alone: Federation, turn: Turn, run: int) -> None:
+    values = turn.weights.values
+    noise = torch.rand(values.shape, generator=rng.torch_stream(alone.seed, "trial", turn.client.id, run))
     values.mul_((1 + ROUNDING[alone.precision] * (2 * noise - 1)).to(alone.device))
 
 
@@ -133,20 +132,19 @@ def _copy(weights: Weights, device: torch.device) -> Weights:
     return Weights(weights.layout, values, counters)
 
 
-def _moved(alone: Federation, start: Weights, loss: Tensor) -> Outcome:
+def _moved(alone: Federation, turn: Turn, start: Weights, loss: Tensor) -> Outcome:
     """How far training has moved the numbers of the only client, and how large that is, whatever its direction."""
-    (client,) = alone.clients
-    assert client.velocity is not None
-    old, new = start.state(), client.weights.state()
+    assert turn.velocity is not None
+    old, new = start.state(), turn.weights.state()
     changes = {key: (new[key] - old[key]).double().flatten().cpu() for key in start.layout.slots}
-    trained = dict(alone.models[client.version].named_parameters())
+    trained = dict(alone.models[turn.client.version].named_parameters())
     weights = torch.cat([change for key, change in changes.items() if key in trained])
     statistics = [torch.zeros(0).double(), *(change for key, change in changes.items() if key not in trained)]
-    momentum = client.velocity.values.double().cpu()
+    momentum = turn.velocity.values.double().cpu()
     return {
         "training loss": loss.double().cpu(),
         "running statistics": torch.cat(statistics),
-        "batches counted": (client.weights.counters - start.counters).double().cpu(),
+        "batches counted": (turn.weights.counters - start.counters).double().cpu(),
         "size of the weights' change": weights.norm().view(1),
         "size of the momentum": momentum.norm().view(1),
         "weights' change": weights,

@@ -16,7 +16,7 @@ from flexifed.engines._channels_last import channels_last
 from flexifed.engines._recording import Direct, Work, Wrap
 from flexifed.models import set_generator
 from flexifed.settings import rng
-from flexifed.training.client import Batch, Client, batches
+from flexifed.training.client import Batch, Client, Turn, batches, step_size
 from flexifed.training.engine import Federation
 from flexifed.training.precision import autocast
 from flexifed.training.weights import Weights
@@ -35,29 +35,31 @@ class Workspace:
         self.stream = torch.cuda.Stream(f.device) if f.device.type == "cuda" else None
         # On a GPU, and for recorded steps, which find them at their address, the model keeps its numbers, and clients
         # take turns in them. On a CPU it looks into the vector of the client whose turn it is.
-        self.numbers = self._room_like(client.weights) if self.stream or wrap is not Direct else None
+        self.numbers = self._room(client) if self.stream or wrap is not Direct else None
         if self.numbers is not None:
             self.numbers.put_into(self.model)
         self.generator = torch.Generator(f.device)
         set_generator(self.model, self.generator)
-        self.loss = torch.zeros((), device=f.device, dtype=client.weights.values.dtype)
+        self.loss = torch.zeros((), device=f.device, dtype=f.server.dtype)
         self.correct = torch.zeros((), device=f.device, dtype=torch.int64)
         self.parameters: list[Tensor] = list(self.model.parameters())
-        self.velocity = self._room_like(client.weights)
+        self.velocity = self._room(client)
+        self.start = self._room(client) if f.objective else None
         buffers = self.velocity.state()
         self.momenta: list[Tensor | None] = [buffers[n].view(p.shape) for n, p in self.model.named_parameters()]
+        starts = self.start.state() if self.start else {}
+        self.starts = [starts[n].view(p.shape) for n, p in self.model.named_parameters() if n in starts]
         self.draws: tuple[str, ...] = ()
         self.tests: dict[int, Tensor] = {}
         self.step = wrap(self._step, self.generator)
         # Two, since a recording knows only the mode it was made in.
         self.test_as_is, self.test_in_train_mode = (wrap(self._test, self.generator) for _ in range(2))
 
-    def _room_like(self, weights: Weights) -> Weights:
-        """Zeros on the device, laid out as a client's weights."""
-        values, counters = (
-            torch.zeros_like(v, device=self.federation.device) for v in (weights.values, weights.counters)
-        )
-        return Weights(weights.layout, values, counters)
+    def _room(self, client: Client) -> Weights:
+        """Zeros on the device, laid out as the client's weights."""
+        f, layout = self.federation, client.layout
+        values = torch.zeros(layout.size, dtype=f.server.dtype, device=f.device)
+        return Weights(layout, values, torch.zeros(len(layout.counters), dtype=torch.int64, device=f.device))
 
     def turn(self) -> AbstractContextManager[object]:
         """What work on this workspace is to be wrapped in; `join` ends it."""
@@ -71,12 +73,13 @@ class Workspace:
         if self.stream is not None:
             torch.cuda.current_stream(self.federation.device).wait_stream(self.stream)
 
-    def train(self, client: Client, round_number: int) -> Tensor:
+    def train(self, turn: Turn, round_number: int) -> Tensor:
         """One local round; returns the mean training loss, a tensor without dimensions."""
         f = self.federation
-        return self.follow(client, list(batches(client, f.transform, f.protocol, f.seed, round_number)), round_number)
+        steps = list(batches(turn.client, f.transform, f.protocol, f.seed, round_number, turn.number))
+        return self.follow(turn, steps, round_number)
 
-    def follow(self, client: Client, steps: Sequence[Batch], round_number: int) -> Tensor:
+    def follow(self, turn: Turn, steps: Sequence[Batch], round_number: int) -> Tensor:
         """The steps of a local round; returns what `train` does."""
         f = self.federation
         self.draws = tuple(steps[0].draws)
@@ -84,15 +87,17 @@ class Workspace:
         self.model.train()
         for shape in {len(step[0]): step for step in arguments}.values():
             self.step.prepare(*shape)
-        self._load(client)
-        self._load_momentum(client)
-        self.generator.manual_seed(rng.torch_seed(f.seed, "dropout", client.id, round_number))
+        self._load(turn)
+        self._load_momentum(turn)
+        if self.start is not None:
+            self.start.copy_(turn.weights)
+        self.generator.manual_seed(rng.torch_seed(f.seed, "dropout", turn.client.id, round_number))
         self.loss.zero_()
         for step in arguments:
             self.step(*step)
-        self._store(client)
-        if client.velocity is not None:
-            client.velocity.copy_(self.velocity)
+        self._store(turn)
+        if turn.velocity is not None:
+            turn.velocity.copy_(self.velocity)
         return self.loss / sum(len(step[0]) for step in arguments)
 
     def _arguments(self, steps: Sequence[Batch]) -> list[tuple[Tensor, ...]]:
@@ -104,22 +109,22 @@ class Workspace:
         sizes = [len(step.indices) for step in steps]
         return list(zip(*(values.split(sizes) for values in whole), strict=True))
 
-    def _load(self, client: Client) -> None:
+    def _load(self, turn: Turn) -> None:
         if self.numbers is None:
-            client.weights.put_into(self.model)
+            turn.weights.put_into(self.model)
         else:
-            self.numbers.copy_(client.weights)
+            self.numbers.copy_(turn.weights)
 
-    def _store(self, client: Client) -> None:
+    def _store(self, turn: Turn) -> None:
         if self.numbers is not None:
-            client.weights.copy_(self.numbers)
+            turn.weights.copy_(self.numbers)
 
-    def _load_momentum(self, client: Client) -> None:
+    def _load_momentum(self, turn: Turn) -> None:
         """Zero is what a new optimiser would begin with."""
-        if client.velocity is None:
+        if turn.velocity is None:
             self.velocity.values.zero_()
         else:
-            self.velocity.copy_(client.velocity)
+            self.velocity.copy_(turn.velocity)
 
     def _step(self, indices: Tensor, *draws: Tensor) -> None:
         f = self.federation
@@ -130,8 +135,18 @@ class Workspace:
             logits = self.model(inputs)
         loss = functional.cross_entropy(logits.to(self.loss.dtype), f.train.labels[indices])
         loss.backward()
+        self._add_objective()
         self._descend()
         self.loss += loss.detach() * len(indices)
+
+    @torch.no_grad()
+    def _add_objective(self) -> None:
+        objective = self.federation.objective
+        if objective is None:
+            return
+        for parameter, start in zip(self.parameters, self.starts, strict=True):
+            if parameter.grad is not None:
+                objective.add_gradient(parameter.grad, parameter, start)
 
     @torch.no_grad()
     def _descend(self) -> None:
@@ -151,44 +166,49 @@ class Workspace:
             maximize=False,
         )
 
-    def test(self, client: Client) -> tuple[Tensor, Tensor]:
+    def test(self, turn: Turn) -> tuple[Tensor, Tensor]:
         """Accuracy and mean loss in `eval()`, each a tensor without dimensions."""
         self.model.eval()
-        self._load(client)
-        self._run(self.test_as_is, client, EVALUATION_BATCH)
-        return self.correct / len(client.test), self.loss / len(client.test)
+        self._load(turn)
+        self._run(self.test_as_is, turn, EVALUATION_BATCH)
+        n = len(turn.client.test)
+        return self.correct / n, self.loss / n
 
-    def test_train_mode(self, client: Client, round_number: int) -> Tensor:
+    def test_train_mode(self, turn: Turn, round_number: int) -> Tensor:
         """Accuracy with batch statistics and dropout; the client's statistics move only if the protocol says so."""
-        f = self.federation
+        f, n = self.federation, len(turn.client.test)
         self.model.train()
-        self._load(client)
+        self._load(turn)
         kept = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        self._run(self.test_in_train_mode, client, f.protocol.batch_size, round_number)
+        self._run(self.test_in_train_mode, turn, step_size(f.protocol, n), round_number)
         if f.protocol.test_updates_statistics:
-            self._store(client)
+            self._store(turn)
         else:
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(kept[name])
-        return self.correct / len(client.test)
+        return self.correct / n
 
-    def _run(self, test: Work, client: Client, batch_size: int, round_number: int = 0) -> None:
+    def _run(self, test: Work, turn: Turn, batch_size: int, round_number: int = 0) -> None:
         f = self.federation
-        parts = self._test_indices(client).split(batch_size)
+        parts = self._test_indices(turn.client).split(batch_size)
         for part in {len(part): part for part in parts}.values():
             test.prepare(part)
-        self._load(client)
-        self.generator.manual_seed(rng.torch_seed(f.seed, "evaluate", client.id, round_number))
+        self._load(turn)
+        self.generator.manual_seed(rng.torch_seed(f.seed, "evaluate", turn.client.id, round_number))
         self.correct.zero_()
         self.loss.zero_()
         for part in parts:
             test(part)
 
     def _test_indices(self, client: Client) -> Tensor:
-        """On the device since the first test, for a copy from main memory would wait for it."""
-        if client.id not in self.tests:
-            self.tests[client.id] = torch.from_numpy(client.test).to(self.federation.device)
-        return self.tests[client.id]
+        """On the device since the first test, for a copy from main memory would wait for it.
+
+        Clients that are tested on the whole set share one array.
+        """
+        key = id(client.test)
+        if key not in self.tests:
+            self.tests[key] = torch.from_numpy(client.test).to(self.federation.device)
+        return self.tests[key]
 
     def _test(self, indices: Tensor) -> None:
         f = self.federation

@@ -2,12 +2,12 @@
 
 What is different, and nothing else is: the layout of models in memory (`_channels_last`), one set-up per version and
 not per client and round (`_workspace`), recorded steps and one stream per version on a GPU (`_recording`), the former
-only where they stand a trial (`_trial`), one wait for the device per round and phase, averages over whole runs of
-layers (`aggregation.average_in_place`), and, where the study asks for it, a lower precision.
+only where they stand a trial (`_trial`), one wait for the device per round and phase, and, where the study asks
+for it, a lower precision.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,8 +16,7 @@ from flexifed.engines import _trial
 from flexifed.engines._recording import Direct, Recorded, Wrap
 from flexifed.engines._workspace import Workspace
 from flexifed.system.errors import UserError
-from flexifed.training import aggregation
-from flexifed.training.client import Client
+from flexifed.training.client import Turn
 from flexifed.training.engine import Evaluation, Federation, Steps, working_on
 
 log = logging.getLogger("flexifed")
@@ -44,7 +43,7 @@ class Fast:
             self._try(record)
 
     def _set_up(self, wrap: Wrap) -> dict[str, Workspace]:
-        return {version: Workspace(self.federation, client, wrap) for version, client in self.first.items()}
+        return {v: Workspace(self.federation, client, wrap) for v, client in self.first.items()}
 
     def _try(self, record: Wrap) -> None:
         """Take recorded steps in place of direct ones where they agree, which both are to do with the serial engine."""
@@ -80,37 +79,34 @@ class Fast:
             f"{version}, {fell_back}" if fell_back else None,
         )
 
-    def train(self, round_number: int) -> list[float]:
+    @property
+    def together(self) -> int | None:
+        """See `Engine.together`. A GPU works on several at a time, and nothing is to wait for it between two."""
+        return None if self.federation.device.type == "cuda" else 1
+
+    def train(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
         """See `Engine.train`."""
-        losses: list[float] = self._each(lambda workspace, client: workspace.train(client, round_number)).tolist()
+        losses: list[float] = self._each(turns, lambda workspace, turn: workspace.train(turn, round_number)).tolist()
         return losses
 
-    @torch.no_grad()
-    def aggregate(self) -> None:
-        """See `Engine.aggregate`."""
-        f = self.federation
-        shares = [len(client.train) for client in f.clients] if f.protocol.averaging == "samples" else None
-        weights = [client.weights for client in f.clients]
-        aggregation.average_in_place(f.plan, weights, shares, f.protocol.normalisation)
+    def test(self, turns: Sequence[Turn]) -> list[Evaluation]:
+        """See `Engine.test`."""
+        found = self._each(turns, lambda workspace, turn: torch.stack(workspace.test(turn)))
+        return [Evaluation(accuracy, loss) for accuracy, loss in found.tolist()]
 
-    def evaluate(self, round_number: int, *, train_mode: bool) -> list[Evaluation]:
-        """See `Engine.evaluate`."""
-        found = self._each(lambda workspace, client: torch.stack(workspace.test(client))).tolist()
-        others: list[float | None] = [None] * len(found)
-        if train_mode:
-            others = self._each(lambda workspace, client: workspace.test_train_mode(client, round_number)).tolist()
-        return [
-            Evaluation(accuracy, loss, accuracy_train_mode)
-            for (accuracy, loss), accuracy_train_mode in zip(found, others, strict=True)
-        ]
+    def test_train_mode(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
+        """See `Engine.test_train_mode`."""
+        found = self._each(turns, lambda workspace, turn: workspace.test_train_mode(turn, round_number))
+        accuracies: list[float] = found.tolist()
+        return accuracies
 
-    def _each(self, work: Callable[[Workspace, Client], Tensor]) -> Tensor:
-        """The results for every client, `[clients, ...]`: the one place where the device is waited for."""
+    def _each(self, turns: Sequence[Turn], work: Callable[[Workspace, Turn], Tensor]) -> Tensor:
+        """The results for every participant, `[turns, ...]`: the one place where the device is waited for."""
         results = []
-        for client in self.federation.clients:
-            workspace = self.workspaces[client.version]
-            with working_on(client), workspace.turn():
-                results.append(work(workspace, client))
+        for turn in turns:
+            workspace = self.workspaces[turn.client.version]
+            with working_on(turn.client), workspace.turn():
+                results.append(work(workspace, turn))
         for workspace in self.workspaces.values():
             workspace.join()
         return torch.stack(results).double().cpu()

@@ -3,6 +3,7 @@
 Faster engines are held against this one. The authors' script works in the same order.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,8 +13,7 @@ from torch.nn import functional
 
 from flexifed.models import set_generator
 from flexifed.settings import rng
-from flexifed.training import aggregation
-from flexifed.training.client import Client, batches
+from flexifed.training.client import Client, Turn, batches, step_size
 from flexifed.training.engine import Evaluation, Federation, Steps, working_on
 
 PRECISIONS = ("float32",)
@@ -29,28 +29,29 @@ def create(federation: Federation) -> "Serial":
 
 @dataclass(frozen=True)
 class Serial:
-    """Plain loops over clients and batches; the clients' weights are changed in place."""
+    """Plain loops over participants and batches; their weights are changed in place."""
 
     federation: Federation
     steps: ClassVar = Steps()
+    together: ClassVar = 1
 
-    def train(self, round_number: int) -> list[float]:
+    def train(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
         """See `Engine.train`."""
         losses = []
-        for client in self.federation.clients:
-            with working_on(client):
-                losses.append(self._train(client, round_number))
+        for turn in turns:
+            with working_on(turn.client):
+                losses.append(self._train(turn, round_number))
         return losses
 
-    def _model(self, client: Client) -> nn.Module:
+    def _model(self, turn: Turn) -> nn.Module:
         """The model of the client's version, with this client's weights until the next call for the version."""
-        model = self.federation.models[client.version]
-        client.weights.put_into(model)
+        model = self.federation.models[turn.client.version]
+        turn.weights.put_into(model)
         return model
 
-    def _train(self, client: Client, round_number: int) -> float:
-        f, protocol = self.federation, self.federation.protocol
-        model = self._model(client)
+    def _train(self, turn: Turn, round_number: int) -> float:
+        f, protocol, client = self.federation, self.federation.protocol, turn.client
+        model = self._model(turn)
         settings = protocol.optimiser
         optimiser = torch.optim.SGD(
             model.parameters(),
@@ -58,59 +59,64 @@ class Serial:
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
-        if client.velocity is not None:
-            velocity = client.velocity.state()  # views: the optimiser changes them in place
+        if turn.velocity is not None:
+            velocity = turn.velocity.state()  # views: the optimiser changes them in place
             for name, parameter in model.named_parameters():
                 optimiser.state[parameter]["momentum_buffer"] = velocity[name]
+        start = [parameter.detach().clone() for parameter in model.parameters()] if f.objective else []
         model.train()
         set_generator(model, rng.torch_stream(f.seed, "dropout", client.id, round_number, device=f.device))
         total = torch.zeros((), device=f.device)
         n_samples = 0
-        for batch in batches(client, f.transform, protocol, f.seed, round_number):
+        for batch in batches(client, f.transform, protocol, f.seed, round_number, turn.number):
             indices = batch.indices.to(f.device)
             draws = {name: values.to(f.device) for name, values in batch.draws.items()}
             logits = model(f.transform.train(f.train.inputs[indices], draws))
             loss = functional.cross_entropy(logits, f.train.labels[indices])
             optimiser.zero_grad()
             loss.backward()
+            self._add_objective(model, start)
             optimiser.step()
             total += loss.detach() * len(indices)
             n_samples += len(indices)
         return total.item() / n_samples
 
-    def aggregate(self) -> None:
-        """See `Engine.aggregate`. Groups do not overlap, so each mean is written back before the next is formed."""
-        f = self.federation
-        states = [client.weights.state() for client in f.clients]  # views, no copies
-        chains = [client.chain for client in f.clients]
-        weights = [len(client.train) for client in f.clients] if f.protocol.averaging == "samples" else None
-        for means in aggregation.averages(f.plan, chains, states, weights, f.protocol.normalisation):
-            for client, tensors in means.items():
-                for key, mean in tensors.items():
-                    states[client][key].copy_(mean)
+    @torch.no_grad()
+    def _add_objective(self, model: nn.Module, start: Sequence[Tensor]) -> None:
+        objective = self.federation.objective
+        if objective is None:
+            return
+        for parameter, at_first in zip(model.parameters(), start, strict=True):
+            if parameter.grad is not None:
+                objective.add_gradient(parameter.grad, parameter, at_first)
 
     @torch.no_grad()
-    def evaluate(self, round_number: int, *, train_mode: bool) -> list[Evaluation]:
-        """See `Engine.evaluate`."""
+    def test(self, turns: Sequence[Turn]) -> list[Evaluation]:
+        """See `Engine.test`."""
         evaluations = []
-        for client in self.federation.clients:
-            with working_on(client):
-                evaluations.append(self._evaluate(client, round_number, train_mode))
+        for turn in turns:
+            with working_on(turn.client):
+                model = self._model(turn)
+                model.eval()
+                evaluations.append(Evaluation(*self._test(model, turn.client, EVALUATION_BATCH)))
         return evaluations
 
-    def _evaluate(self, client: Client, round_number: int, train_mode: bool) -> Evaluation:
-        model = self._model(client)
-        model.eval()
-        correct, loss = self._test(model, client, EVALUATION_BATCH)
-        return Evaluation(correct, loss, self._train_mode_accuracy(model, client, round_number) if train_mode else None)
+    @torch.no_grad()
+    def test_train_mode(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
+        """See `Engine.test_train_mode`."""
+        accuracies = []
+        for turn in turns:
+            with working_on(turn.client):
+                accuracies.append(self._test_train_mode(turn, round_number))
+        return accuracies
 
-    def _train_mode_accuracy(self, model: nn.Module, client: Client, round_number: int) -> float:
-        """Accuracy with batch statistics and dropout; running statistics are put back if the protocol says so."""
-        f = self.federation
+    def _test_train_mode(self, turn: Turn, round_number: int) -> float:
+        f, client = self.federation, turn.client
+        model = self._model(turn)
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         model.train()
         set_generator(model, rng.torch_stream(f.seed, "evaluate", client.id, round_number, device=f.device))
-        accuracy, _ = self._test(model, client, f.protocol.batch_size)
+        accuracy, _ = self._test(model, client, step_size(f.protocol, len(client.test)))
         if not f.protocol.test_updates_statistics:
             for name, buffer in model.named_buffers():
                 buffer.copy_(buffers[name])

@@ -30,7 +30,7 @@ def build_meta(
     module = registry.load("family", family)
     if version not in module.VERSIONS:
         raise registry.unknown(f"version of family {family!r}", version, module.VERSIONS)
-    registry.check_options("family", family, "build", options)
+    registry.check_options("family", family, options)
     with torch.device("meta"):
         model: nn.Module = module.build(version, tuple(shape), classes, **options)
     return model

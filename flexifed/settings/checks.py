@@ -12,9 +12,6 @@ from flexifed.settings.faults import Fault, Place
 from flexifed.settings.protocol import FinalNumber, Partition, Protocol
 from flexifed.system.errors import UserError
 
-BUILT_BY = {"family": "build", "dataset": "prepare", "partitioner": "partition"}
-"""Kinds of plugins with options: the function that takes them as keywords."""
-
 
 def known(what: str, name: object, names: Iterable[str], *place: Any) -> Iterator[Fault]:
     """A name is one of those that there are."""
@@ -36,7 +33,7 @@ def names(kind: str, given: Iterable[str], *place: Any) -> Iterator[Fault]:
 def options(kind: str, plugin: str, given: Mapping[str, Any], *place: Any) -> Iterator[Fault]:
     """The options of a plugin are known and allowed; nothing where there is no such plugin."""
     if plugin in registry.names(kind):
-        for key, text in registry.wrong_options(kind, plugin, BUILT_BY[kind], given):
+        for key, text in registry.wrong_options(kind, plugin, given):
             yield Fault((*place, key), text)
 
 
@@ -53,6 +50,7 @@ def protocol(given: Protocol, families: Iterable[str]) -> Iterator[Fault]:
     yield from _versions(given.versions, [f for f in families if f in registry.names("family")])
     yield from _clients(given)
     yield from final(given.final)
+    yield from _tests(given)
     yield from _partition(given.partition)
     yield from _dealing(given)
     yield from names("family", given.family_options, "family_options")
@@ -76,6 +74,38 @@ def _clients(given: Protocol) -> Iterator[Fault]:
     if n and given.clients % n:
         text = f"{given.clients} clients cannot hold {n} versions in equal numbers; use a multiple of {n}."
         yield Fault(("clients",), text, reads=(("versions",),))
+    if isinstance(given.participants, int) and given.participants > given.clients:
+        text = f"{given.participants} participants of {given.clients} clients; ask for at most {given.clients}."
+        yield Fault(("participants",), text, reads=(("clients",),))
+
+
+def strategy(name: str, given: Protocol, *place: Any) -> Iterator[Fault]:
+    """A strategy takes clients like the protocol's: those that average whole models need one architecture."""
+    known = name in registry.names("strategy")
+    if known and len(given.versions) > 1 and registry.constant("strategy", name, "ONE_VERSION", False):
+        yield Fault(place, one_version(name, given.versions), (("versions",),))
+
+
+def one_version(name: str, versions: Iterable[str]) -> str:
+    """Why a strategy that averages whole models refuses a mixed fleet."""
+    return (
+        f"{name!r} averages whole models, and clients that hold {', '.join(versions)} have different ones. Give all "
+        "clients one version (`versions: [V1]`), or use `clustered_fl`, a federation per architecture, or "
+        "`max_common`, which averages what architectures have in common."
+    )
+
+
+def _tests(given: Protocol) -> Iterator[Fault]:
+    """What is tested, once each, includes what the final number and the moving statistics need."""
+    if len(set(given.tests)) < len(given.tests):
+        yield Fault(("tests",), f"name each test once, got {list(given.tests)}.")
+    reads: tuple[Place, ...] = (("final", "phase"), ("final", "mode"), ("test_updates_statistics",))
+    wanted = given.final.phase if given.final.mode == "eval" else "train_mode"
+    if wanted not in given.tests:
+        yield Fault(("tests",), f"the final number is read from the test {wanted!r}, which is not in it.", reads)
+    if given.test_updates_statistics and "train_mode" not in given.tests:
+        text = "`test_updates_statistics` is about the test 'train_mode', which is not in it."
+        yield Fault(("tests",), text, reads)
 
 
 def _partition(given: Partition) -> Iterator[Fault]:
@@ -89,7 +119,7 @@ def _dealing(given: Protocol) -> Iterator[Fault]:
     name, place = given.partition.partitioner, ("partition", "options")
     if name not in registry.names("partitioner") or list(options("partitioner", name, given.partition.options)):
         return
-    chosen = registry.keywords("partitioner", name, "partition") | dict(given.partition.options)
+    chosen = registry.keywords("partitioner", name) | dict(given.partition.options)
     try:
         getattr(registry.load("partitioner", name), "check", lambda clients, **_: None)(given.clients, **chosen)
     except UserError as error:

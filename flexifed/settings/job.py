@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from flexifed.settings import codedigest
+from flexifed.settings import codedigest, registry
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import Protocol, from_dict
 from flexifed.system import files
@@ -29,6 +29,14 @@ class Job:
     family_options: Mapping[str, Any]
     engine: str
     precision: str = "float32"
+    strategy: str | None = None
+    """The file of strategies; None for the one that the cell's strategy is called after."""
+    strategy_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def strategy_file(self) -> str:
+        """The file of `flexifed/strategies/`."""
+        return self.strategy or self.cell.strategy
 
     def settings(self) -> dict[str, Any]:
         """The settings that training depends on, ready for JSON.
@@ -41,6 +49,8 @@ class Job:
                 "family_options": dict(self.family_options),
                 "engine": self.engine,
                 "precision": self.precision,
+                "strategy": self.strategy,
+                "strategy_options": dict(self.strategy_options),
             }
         )
 
@@ -78,14 +88,15 @@ class Job:
             UserError: the protocol has a key that is not known, or a value that it cannot have.
         """
         protocol = from_dict(Protocol, settings["protocol"])
-        more = {key: settings[key] for key in ("precision",) if key in settings}
+        more = {key: settings[key] for key in ("precision", "strategy", "strategy_options") if key in settings}
         return cls(cell, protocol, settings["family_options"], settings["engine"], **more)
 
     def code(self) -> str:
-        """Digest of the code the training depends on: the core, its engine, its family and its data set's transform.
+        """Digest of the code the training depends on: the core, its engine, its family, its data set's transform, and
+        what the strategy says of the server and of the objective.
 
-        How the data were prepared and dealt, and what the strategy decided, is represented by its outcome: samples,
-        partition and plan, each with a digest of its own.
+        How the data were prepared and dealt, and who shares what, is represented by its outcome: samples, partition
+        and plan, each with a digest of its own.
         """
         return codedigest.digest(*self.roots())
 
@@ -93,11 +104,16 @@ class Job:
         """Where the code that the training depends on begins, see `flexifed.settings.codedigest`."""
         return (
             "flexifed.training.federation:assemble",
-            "flexifed.training.federation:loop",
+            "flexifed.training.rounds:loop",
             "flexifed.training.precision:applied",
             f"flexifed.engines.{self.engine}:create",
             *(f"flexifed.models.{self.cell.family}:{name}" for name in ("VERSIONS", "build", "initialise")),
             f"flexifed.datasets.{self.cell.dataset}:TRANSFORM",
+            *(
+                f"flexifed.strategies.{self.strategy_file}:{function}"
+                for function in registry.functions("strategy", self.strategy_file)
+                if function != "groups"  # its outcome is the plan
+            ),
         )
 
     def partition_code(self) -> str:

@@ -47,6 +47,7 @@ class Range:
 
 Count = Annotated[int, Range(ge=1)]
 Phase = Literal["local", "aggregated"]
+Test = Literal["local", "aggregated", "train_mode"]
 
 
 class Closed:
@@ -109,20 +110,22 @@ class Protocol(Closed):
     """Number of clients, the same number of each version, in order: the first ones hold the first version."""
     versions: tuple[str, ...] = ("V1", "V2", "V3", "V4")
     """The versions of the family that take part, shallow to deep."""
+    participants: Count | Annotated[float, Range(gt=0, le=1)] | None = None
+    """How many clients take part in a round, drawn anew for each: a number, or a fraction such as 0.1; null for all."""
     partition: Partition = field(default_factory=lambda: Partition(options={"parts": 20}))
     """How samples are dealt to clients."""
     test_set: Literal["shard", "whole"] = "shard"
     """A client is tested on its own shard of the test set (authors' code), or on all of it."""
     slices: Count = 10
-    """In each round a client trains on the next of this many slices of its list, walking round and round."""
+    """In each turn a client trains on the next of this many slices of its list, round and round; 1 for all of it."""
     slice_pointer: Literal["walking", "frozen", "wraps_at_2500"] = "walking"
     """Or always the first slice (a reproduction's committed code); or wrapping at sample 2,500 (authors' code)."""
     rounds: Count = 502
     """Communication rounds: local training, then aggregation."""
     local_epochs: Count = 10
     """Passes over the slice in one round."""
-    batch_size: Count = 64
-    """Samples per SGD step; the last batch of a pass may be smaller."""
+    batch_size: Count | Literal["all"] = 64
+    """Samples per SGD step; the last batch of a pass may be smaller. `all`: a pass is one step on the whole slice."""
     shuffle: bool = True
     """Shuffle the slice anew in every local epoch."""
     optimiser: Optimiser = field(default_factory=Optimiser)
@@ -141,10 +144,20 @@ class Protocol(Closed):
     """The test in training mode moves the running statistics of the model that is trained next (authors' code)."""
     evaluate_every: Count = 1
     """Evaluate in every n-th round and in the last."""
+    tests: tuple[Test, ...] = ("local", "aggregated", "train_mode")
+    """Of participants: after local training; after aggregation; and then in training mode, as the authors do it."""
     final: FinalNumber = field(default_factory=FinalNumber)
     """The number that enters the tables."""
     family_options: dict[str, dict[str, int | float | str | bool]] = field(default_factory=dict)
     """By family, options that win over the study's `families`, e.g. `{vgg: {dropout: after}}`."""
+
+    def cohort_size(self) -> int:
+        """Participants of a round; of a fraction C of K clients max(int(C K), 1), as McMahan et al. 2017 have it."""
+        if self.participants is None:
+            return self.clients
+        if isinstance(self.participants, int):
+            return self.participants
+        return max(int(self.participants * self.clients + 1e-9), 1)
 
     def client_versions(self) -> tuple[str, ...]:
         """The version of each client, `[clients]`: equal numbers of each, in order (authors' script: two of each)."""
@@ -213,4 +226,10 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
 def _member(value: Any, members: tuple[Any, ...]) -> Any:
     """The member of a union that a value belongs to; where it is none, the one whose error says most."""
     plain = [member for member in members if member is not NoneType]
-    return next((member for member in members if type(value) is member), plain[0])
+    return next((member for member in members if _is_of(value, member)), plain[0])
+
+
+def _is_of(value: Any, member: Any) -> bool:
+    if get_origin(member) is Literal:
+        return value in get_args(member)
+    return type(value) is (get_args(member)[0] if get_origin(member) is Annotated else member)

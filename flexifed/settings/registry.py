@@ -94,28 +94,44 @@ def allowed(kind: str, name: str) -> dict[str, tuple[Any, ...]]:
     return limits
 
 
-def keywords(kind: str, name: str, function: str) -> dict[str, Any]:
-    """Keyword-only parameters of a plugin's function and their (literal) defaults, read without importing it."""
-    for node in _tree(kind, name).body:
-        if isinstance(node, ast.FunctionDef) and node.name == function:
+OPTIONS_OF = {
+    "dataset": ("prepare",),
+    "family": ("build",),
+    "partitioner": ("partition",),
+    "strategy": ("groups", "server", "objective"),
+}
+"""The functions of a plugin whose keyword-only parameters are its options; a strategy may have some of them."""
+
+
+def functions(kind: str, name: str) -> dict[str, ast.FunctionDef]:
+    """The functions of a plugin that take its options, as far as it has them, read without importing it."""
+    found = {node.name: node for node in _tree(kind, name).body if isinstance(node, ast.FunctionDef)}
+    return {function: found[function] for function in OPTIONS_OF[kind] if function in found}
+
+
+def keywords(kind: str, name: str, function: str | None = None) -> dict[str, Any]:
+    """A plugin's options, or those of one of its functions, and their (literal) defaults, read without importing it."""
+    options: dict[str, Any] = {}
+    for each, node in functions(kind, name).items():
+        if function in (None, each):
             pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            return {arg.arg: ast.literal_eval(default) for arg, default in pairs if default is not None}
-    raise AssertionError(f"{path(kind, name)} has no function {function}")
+            options |= {arg.arg: ast.literal_eval(default) for arg, default in pairs if default is not None}
+    return options
 
 
-def check_options(kind: str, name: str, function: str, options: Mapping[str, Any]) -> None:
-    """Check a plugin's options against the keyword-only parameters of the function that takes them.
+def check_options(kind: str, name: str, options: Mapping[str, Any]) -> None:
+    """Check a plugin's options against the keyword-only parameters of the functions that take them.
 
     Raises:
         UserError: an option is not known, its type is not that of the default, or its value is not allowed.
     """
-    if wrong := list(wrong_options(kind, name, function, options)):
+    if wrong := list(wrong_options(kind, name, options)):
         raise UserError("\n".join(text for _, text in wrong))
 
 
-def wrong_options(kind: str, name: str, function: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def wrong_options(kind: str, name: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The options of a plugin that `check_options` refuses, and why."""
-    known, limits = keywords(kind, name, function), allowed(kind, name)
+    known, limits = keywords(kind, name), allowed(kind, name)
     for key, value in options.items():
         if key not in known:
             yield key, str(unknown(f"option of {kind} {name!r}", key, known))

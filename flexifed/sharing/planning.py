@@ -1,13 +1,15 @@
 """Making plans: a strategy decides from architectures alone, before any training. And printing them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from flexifed import models
-from flexifed.settings import registry
+from flexifed.settings import checks, registry
 from flexifed.sharing import prefix_tree
 from flexifed.sharing.layers import Chain, chain
 from flexifed.sharing.plan import Average, Plan, check, first_layer, layer_names, ranges
+from flexifed.system.errors import UserError
 
 SHAPES = {"image": (3, 32, 32), "text": (1024,)}
 """Sample shape by kind that plans are made with. It has no influence on the groups, nor has the number of classes."""
@@ -24,6 +26,7 @@ def for_family(
     classifier: str = "same_architecture",
     common_layers: int | None = None,
     options: Mapping[str, Any] | None = None,
+    strategy_options: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The plan of a federation whose client i holds `versions[i]` of a family; takes milliseconds, no weights needed.
 
@@ -34,13 +37,15 @@ def for_family(
         classifier: see `make`.
         common_layers: see `make`.
         options: the family's options.
+        strategy_options: those of the strategy.
 
     Raises:
-        UserError: a name or an option is not known.
+        UserError: a name or an option is not known, or the strategy takes one version only.
     """
     shape = SHAPES[registry.load("family", family).KIND]
     built = {v: chain(models.build_meta(family, v, shape, CLASSES, options or {})) for v in sorted(set(versions))}
-    return make(family, strategy, versions, [built[version] for version in versions], classifier, common_layers)
+    chains = [built[version] for version in versions]
+    return make(family, strategy, versions, chains, classifier, common_layers, strategy_options or {})
 
 
 def make(
@@ -50,6 +55,7 @@ def make(
     chains: Sequence[Chain],
     classifier: str,
     common_layers: int | None = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Plan:
     """Ask a strategy who averages what, and settle the classifier layers.
 
@@ -63,18 +69,22 @@ def make(
             across architectures too, matched by place in the classifier and signature ("all"; paper, Table 3).
         common_layers: as many layers, counted from the input, can be common to clients of different versions; None
             for all that are.
+        options: of the strategy; those that its `groups` takes matter here.
 
     Raises:
-        UserError: a name is not known.
+        UserError: a name is not known, or the strategy takes one version only.
     """
     if classifier not in CLASSIFIER:
         raise registry.unknown("value of classifier", classifier, CLASSIFIER)
+    if registry.constant("strategy", strategy, "ONE_VERSION", False) and len(set(versions)) > 1:
+        raise UserError(checks.one_version(strategy, sorted(set(versions))))
+    grouping = {key: options[key] for key in registry.keywords("strategy", strategy, "groups") if key in options}
     tree = prefix_tree.build(
         [_comparable(version, layers, common_layers) for version, layers in zip(versions, chains, strict=True)]
     )
     groups = [
         Average(group.clients, (group.depth,) * len(group.clients), chains[group.clients[0]][group.depth - 1].name)
-        for group in registry.load("strategy", strategy).groups(tree)
+        for group in registry.load("strategy", strategy).groups(tree, **grouping)
     ]
     if classifier != "same_architecture":
         across = _across_versions(groups, chains) if classifier == "all" else []

@@ -137,6 +137,8 @@ class Study(Closed):
     """Settings by data set."""
     families: dict[str, dict[str, int | float | str | bool]] = {}
     """Options of each family's `build` function, e.g. `vgg: {width: 0.25}`."""
+    strategy_options: dict[Name, dict[str, int | float | str | bool]] = {}
+    """Options, e.g. `fedprox: {mu: 0.1}`; another name says whose they are: `prox: {strategy: fedprox, mu: 1}`."""
     engine: str = AUTO
     """How a cell's clients are trained: a file of `flexifed/engines/`, or `auto` for the fastest."""
     checkpoint_minutes: Annotated[float, Range(ge=0)] = CHECKPOINT_MINUTES
@@ -211,6 +213,12 @@ class Study(Closed):
         """The options of a family under a protocol: the study's, then the protocol's."""
         return {**self.families.get(family, {}), **self.protocol(protocol).family_options.get(family, {})}
 
+    def strategy(self, name: str) -> tuple[str | None, dict[str, Any]]:
+        """The file of a strategy, None where it is called after it, and its options."""
+        options = dict(self.strategy_options.get(name, {}))
+        file = options.pop("strategy", None)
+        return (None if file is None else str(file)), options
+
     @staticmethod
     def engines() -> list[str]:
         """What `engine` may be."""
@@ -222,12 +230,15 @@ class Study(Closed):
 
     def job(self, cell: Cell) -> Job:
         """The cell with all that its training depends on."""
+        strategy, strategy_options = self.strategy(cell.strategy)
         return Job(
             cell=cell,
             protocol=self.protocol(cell.protocol, cell.dataset),
             family_options=self.family_options(cell.family, cell.protocol),
             engine=self.engine_name(),
             precision=self.precision,
+            strategy=strategy,
+            strategy_options=strategy_options,
         )
 
     def run(self, cell: Cell) -> single.Run:

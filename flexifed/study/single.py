@@ -87,8 +87,12 @@ class Run:
 def _faults(job: Job, source: Source) -> Iterator[Fault]:
     """Names and options that are not known or do not fit, at their places in a `Run`'s JSON."""
     cell = job.cell
-    for plugin in ("dataset", "family", "strategy"):
+    for plugin in ("dataset", "family"):
         yield from checks.name(plugin, getattr(cell, plugin), "cell", plugin)
+    named = ("cell", "strategy") if job.strategy is None else ("settings", "strategy")
+    yield from checks.name("strategy", job.strategy_file, *named)
+    yield from checks.options("strategy", job.strategy_file, job.strategy_options, "settings", "strategy_options")
+    yield from checks.strategy(job.strategy_file, job.protocol, *named)
     yield from checks.options("dataset", cell.dataset, source.options, "source", "options")
     if cell.dataset in registry.names("dataset"):
         for key, text in wrong_source(cell.dataset, source.local, source.archives):
@@ -143,7 +147,7 @@ def is_prepared(dataset: str, source: Source, receipt: Path, out: Path) -> bool:
 
     Where there is no receipt (prepared data that came from another machine), the place is not asked for.
     """
-    options = registry.keywords("dataset", dataset, "prepare") | dict(source.options)
+    options = registry.keywords("dataset", dataset) | dict(source.options)
     if not (out / "card.json").exists() or files.read_json(out / "card.json")["options"] != options:
         return False
     place = Path(source.local) if source.local else Path(source.downloads) / dataset
@@ -192,10 +196,11 @@ def make_plan(job: Job, out: Path) -> None:
 
     made = planning.for_family(
         job.cell.family,
-        job.cell.strategy,
+        job.strategy_file,
         versions=job.protocol.client_versions(),
         classifier=job.protocol.classifier,
         common_layers=job.protocol.common_layers,
         options=job.family_options,
+        strategy_options=job.strategy_options,
     )
     plan.write(made, out)

@@ -5,7 +5,7 @@ The study may have faults (`flexifed.study.schemafaults.read`): what follows fro
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flexifed.data.source import wrong_source
 from flexifed.settings import checks, registry
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def every(study: "Study") -> Iterator[Fault]:
     """All faults; those that others follow from come first."""
-    yield from checks.names("strategy", study.strategies, "strategies")
+    yield from _strategies(study)
     yield from _engine(study)
     yield from _stand_ins(study)
     yield from _plugins(study)
@@ -32,6 +32,22 @@ def every(study: "Study") -> Iterator[Fault]:
     for number, effect in enumerate(study.effects):
         yield from _effect(study, number, effect)
     yield from _sweep(study)
+
+
+def _strategies(study: "Study") -> Iterator[Fault]:
+    """Strategies are files, or have one named for them, which takes their options."""
+    for name in study.strategy_options:
+        file, options = study.strategy(name)
+        place = ("strategy_options", name)
+        yield from checks.name("strategy", file or name, *place, *(("strategy",) if file else ()))
+        yield from checks.options("strategy", file or name, options, *place)
+    yield from _named(study, study.strategies, "strategies")
+
+
+def _named(study: "Study", names: Sequence[str], *place: Any) -> Iterator[Fault]:
+    known = (*registry.names("strategy"), *study.strategy_options)
+    for number, name in enumerate(names):
+        yield from checks.known("strategy", name, known, *place, number)
 
 
 def _engine(study: "Study") -> Iterator[Fault]:
@@ -68,10 +84,23 @@ def _block(study: "Study", number: int, block: "Block") -> Iterator[Fault]:
     place = ("blocks", number)
     yield from checks.name("dataset", block.dataset, *place, "dataset")
     yield from checks.names("family", block.families, *place, "families")
-    yield from checks.names("strategy", block.strategies or [], *place, "strategies")
+    yield from _named(study, block.strategies or [], *place, "strategies")
+    yield from _one_version(study, number, block)
     for i, protocol in enumerate(block.protocols or []):
         yield from checks.known("protocol", protocol, study.protocols, *place, "protocols", i)
     yield from _kinds(study, number, block)
+
+
+def _one_version(study: "Study", number: int, block: "Block") -> Iterator[Fault]:
+    """Strategies that average whole models get clients that hold the same one."""
+    given = ("strategies",) if block.strategies is None else ("blocks", number, "strategies")
+    for protocol in block.protocols or study.protocols:
+        if protocol in study.protocols:
+            resolved, _ = _resolved(study.layers(protocol))
+            for i, name in enumerate(block.strategies or study.strategies):
+                file, _ = study.strategy(name)
+                for fault in checks.strategy(file or name, resolved, *given, i):
+                    yield Fault(fault.place, fault.text, (("protocols", protocol),))
 
 
 def _kinds(study: "Study", number: int, block: "Block") -> Iterator[Fault]:

@@ -1,23 +1,24 @@
 """Checkpoints inside a cell: everything the next round depends on, so that an interrupted run loses minutes.
 
-Random choices come from streams named by round; so what the next round depends on is the clients' weights, their
-momentum where the protocol keeps it, and the number of the round, and what the result depends on is the history so far.
+Random choices come from streams named by round; so what the next round depends on is what the server holds (shared
+parts, its rule's state, and what is personal to clients: layers, momentum, running statistics) and the number of the
+round, and what the result depends on is the history so far.
 
-A checkpoint is two files: `round{n}.safetensors` with the weights, and `round{n}.json`, written after it, with the
-history, the identity of the run, and the digests of both; a run that keeps the models of its best round has those of
-the best so far in a third, `round{n}.best.safetensors`. It counts only where all digests are right. The newest two
-stay: one more than needed, should the newest be damaged.
+A checkpoint is two files: `round{n}.safetensors` with the numbers, and `round{n}.json`, written after it, with what
+numbers there are, the history, the identity of the run, and the digests of both; a run that keeps the models of its
+best round has those of the best so far in a third, `round{n}.best.safetensors`. It counts only where all digests are
+right. The newest two stay: one more than needed, should the newest be damaged.
 """
 
 import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -25,13 +26,14 @@ from flexifed.settings.job import through_defaults
 from flexifed.system import files
 from flexifed.system.errors import UserError
 from flexifed.training import tensorfile
-from flexifed.training.client import Client
 from flexifed.training.history import History
-from flexifed.training.weights import Weights
 
 log = logging.getLogger("flexifed")
 
 KEPT = 2
+
+SUFFIX = {"weights": ".safetensors", "best": ".best.safetensors"}
+"""Of the files of numbers, by the key of their digest in the record."""
 
 
 @dataclass(frozen=True)
@@ -66,28 +68,47 @@ class Saved:
     sessions: tuple[Session, ...]
 
 
+class Numbers(Protocol):
+    """What holds numbers that a checkpoint saves: the server; the keeper of the best models."""
+
+    def described(self) -> dict[str, Any]:
+        """Which tensors there are, ready for JSON; nothing where there is nothing to save."""
+        ...
+
+    def make_room(self, described: Mapping[str, Any]) -> None:
+        """Make room for the tensors of this description."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by name, to be saved or filled."""
+        ...
+
+
 class Checkpoints:
     """The checkpoints of one run, in a folder of their own."""
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], minutes: float, best: Sequence[Weights] = ()) -> None:
+    def __init__(
+        self, folder: Path, identity: Mapping[str, Any], minutes: float, server: Numbers, best: Numbers | None = None
+    ) -> None:
         """Args:
         folder: created when the first checkpoint is written.
         identity: all that the run depends on, ready for JSON; a checkpoint with another one is not used.
         minutes: at least so long between two checkpoints; 0 for one after every round.
-        best: of every client, the weights of the best round so far, where the run keeps them: saved and restored as
-            the clients' own.
+        server: whose numbers are saved and restored.
+        best: holds the models of the best round so far, where the run keeps them.
         """
         self.folder = folder
         self.identity = json.loads(json.dumps(identity))
         self.minutes = minutes
-        self.best = best
+        self.numbers = {"weights": server} | ({"best": best} if best else {})
+        self.fresh = {what: numbers.described() for what, numbers in self.numbers.items()}
         self.last = time.monotonic()
 
     def due(self) -> bool:
         """Whether it is time for the next checkpoint."""
         return time.monotonic() - self.last >= 60 * self.minutes
 
-    def save(self, saved: Saved, clients: Sequence[Client]) -> bool:
+    def save(self, saved: Saved) -> bool:
         """Write a checkpoint, and then remove all but the newest two; those of later rounds are of another run.
 
         Returns:
@@ -96,15 +117,16 @@ class Checkpoints:
         """
         self.last = time.monotonic()
         record = self.folder / f"round{saved.round:06}.json"
-        written = self._tensors_beside(record, clients)
+        beside = self._beside(record)
         try:
-            for path, tensors in written.values():
+            for what, path in beside.items():
                 with files.complete(path) as partial, partial.open("wb") as stream:
-                    tensorfile.write(stream, tensors)
+                    tensorfile.write(stream, self.numbers[what].tensors())
             body = {
                 "round": saved.round,
                 "identity": self.identity,
-                **{what: files.digest(path) for what, (path, _) in written.items()},
+                "holds": {what: self.numbers[what].described() for what in beside},
+                **{what: files.digest(path) for what, path in beside.items()},
                 "history": saved.history.columns(),
                 "sessions": [asdict(session) for session in saved.sessions],
             }
@@ -113,7 +135,7 @@ class Checkpoints:
         except (UserError, OSError) as error:
             log.warning("no checkpoint after round %d: %s The run goes on.", saved.round, error)
             with suppress(OSError):
-                for path, _ in written.values():
+                for path in beside.values():
                     path.unlink(missing_ok=True)
             return False
         ours = [path for path in self._records() if path.stem <= record.stem]
@@ -123,16 +145,18 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
         return True
 
-    def restore(self, clients: Sequence[Client]) -> Saved | None:
-        """Put the newest good checkpoint's weights into the clients and return the rest; None where there is none.
+    def restore(self) -> Saved | None:
+        """Put the newest good checkpoint's numbers where they belong and return the rest; None where there is none.
 
         What is not used is named in the log, with the reason.
         """
         for path in self._records():
             try:
-                saved = self._read(path, clients)
+                saved = self._read(path)
             except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
                 log.warning("checkpoint %s is not used: %s", path, error)
+                for what, numbers in self.numbers.items():
+                    numbers.make_room(self.fresh[what])
             else:
                 log.info("continuing after round %d from %s", saved.round, path)
                 return saved
@@ -142,7 +166,7 @@ class Checkpoints:
         """Newest first."""
         return sorted(self.folder.glob("round*.json"), reverse=True)
 
-    def _read(self, path: Path, clients: Sequence[Client]) -> Saved:
+    def _read(self, path: Path) -> Saved:
         stored = json.loads(path.read_text())
         body = stored["body"]
         if stored["digest"] != _digest(body):
@@ -151,12 +175,13 @@ class Checkpoints:
         different = [key for key in self.identity if theirs.get(key) != self.identity[key]]
         if different:
             raise ValueError(f"it is of a run with other {', '.join(different)}")
-        written = self._tensors_beside(path, clients)
-        for what, (file, _) in written.items():
+        beside = self._beside(path)
+        for what, file in beside.items():
             if files.digest(file) != body[what]:
                 raise ValueError(f"the digest of {file.name} is wrong, it is damaged")
-        for file, tensors in written.values():
-            tensorfile.read_into(file, tensors)
+        for what, file in beside.items():
+            self.numbers[what].make_room(body["holds"][what])
+            tensorfile.read_into(file, self.numbers[what].tensors())
         sessions = tuple(Session(**session) for session in body["sessions"])
         return Saved(body["round"], History.of(body["history"]), sessions)
 
@@ -167,30 +192,9 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
             self.folder.rmdir()
 
-    def _tensors_beside(self, record: Path, clients: Sequence[Client]) -> dict[str, tuple[Path, dict[str, Tensor]]]:
-        """The files of tensors beside a record and what they hold, by the key of their digest in it."""
-        found = {"weights": (record.with_suffix(".safetensors"), _tensors(clients))}
-        if self.best:
-            found["best"] = (record.with_suffix(".best.safetensors"), _named(dict(enumerate(self.best))))
-        return found
-
-
-def _tensors(clients: Sequence[Client]) -> dict[str, Tensor]:
-    velocities = {_name(client.id): client.velocity for client in clients if client.velocity is not None}
-    momentum = {f"{name}.velocity": velocity.values for name, velocity in velocities.items()}
-    return _named({client.id: client.weights for client in clients}) | momentum
-
-
-def _named(weights: Mapping[int, Weights]) -> dict[str, Tensor]:
-    """Tensors by client and what they are."""
-    found: dict[str, Tensor] = {}
-    for client, numbers in weights.items():
-        found |= {f"{_name(client)}.values": numbers.values, f"{_name(client)}.counters": numbers.counters}
-    return found
-
-
-def _name(client: int) -> str:
-    return f"client{client:06}"
+    def _beside(self, record: Path) -> dict[str, Path]:
+        """The files of tensors beside a record, by the key of their digest in it."""
+        return {what: record.with_suffix(SUFFIX[what]) for what in self.numbers}
 
 
 def _digest(body: Mapping[str, Any]) -> str:

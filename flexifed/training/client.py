@@ -1,4 +1,4 @@
-"""A client of the federation, and which samples it trains on in which order."""
+"""A client of the federation, its turn in a round, and which samples it trains on in which order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from torch import Tensor
 from flexifed.data.transforms import Transform
 from flexifed.settings import rng
 from flexifed.settings.protocol import Protocol
-from flexifed.sharing.layers import Layer
+from flexifed.sharing.layers import Chain
 from flexifed.system.errors import UserError
-from flexifed.training.weights import Weights
+from flexifed.training.weights import Layout, Weights
 
 
 @dataclass(frozen=True)
@@ -29,28 +29,43 @@ class Samples:
     labels: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Client:
-    """A client: the numbers of its model and the samples it holds.
+    """A client, and the samples it holds. Its numbers are the server's and its store's, see `flexifed.training.server`.
 
     Attributes:
         id: 0 .. clients - 1.
         version: version of the family, e.g. `V1`.
         chain: the model's layers in execution order.
-        weights: the numbers of its model, see `flexifed.training.weights`.
-        velocity: the momentum at the end of its last round, zero at first, laid out as the weights; None where each
-            round begins with a new optimiser.
+        layout: where each tensor lies in the vector of its numbers.
         train: int64 `[n]`, indices into the training split, in the order that the slices walk.
         test: int64 `[m]`, indices into the test split.
     """
 
     id: int
     version: str
-    chain: tuple[Layer, ...]
-    weights: Weights
+    chain: Chain
+    layout: Layout
     train: np.ndarray[Any, np.dtype[np.int64]]
     test: np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A participant with its model under way: what engines train and test.
+
+    Attributes:
+        client: whose turn it is.
+        weights: the numbers of its model, as downloaded at first.
+        velocity: the momentum at the end of its last round, zero at first, laid out as the weights; None where each
+            round begins with a new optimiser.
+        number: of the client's turns, counted from 1; None where that is the round's.
+    """
+
+    client: Client
+    weights: Weights
     velocity: Weights | None = None
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,15 +85,15 @@ WRAP = 2500
 """Where the slice pointer of the authors' script wraps, whatever the size of a client's list."""
 
 
-def slice_of(order: np.ndarray, round_number: int, slices: int, pointer: str = "walking") -> np.ndarray:
-    """The part of a client's list that a round trains on: slice `(round - 1) mod slices` of near-equal slices.
+def slice_of(order: np.ndarray, turn: int, slices: int, pointer: str = "walking") -> np.ndarray:
+    """The part of a client's list that a turn trains on: slice `(turn - 1) mod slices` of near-equal slices.
 
     The authors' script takes a tenth each round and wraps at a hard-coded 2,500, which is right for CIFAR-10 only;
     "walking" is the same walk for any size.
 
     Args:
         order: `[n]`, the client's list.
-        round_number: counted from 1.
+        turn: the client's, counted from 1; where everybody takes part in every round, the round.
         slices: how many slices a pass over the list takes; at most `n` of them hold samples.
         pointer: "walking"; "frozen" for the first slice in every round; or "wraps_at_2500" for the authors' own walk,
             which reaches 64 % of a list of 4,500.
@@ -88,12 +103,12 @@ def slice_of(order: np.ndarray, round_number: int, slices: int, pointer: str = "
     """
     slices = min(slices, len(order))
     if pointer == "wraps_at_2500":
-        return _authors_slice(order, round_number, len(order) // slices)
-    return np.array_split(order, slices)[0 if pointer == "frozen" else (round_number - 1) % slices]
+        return _authors_slice(order, turn, len(order) // slices)
+    return np.array_split(order, slices)[0 if pointer == "frozen" else (turn - 1) % slices]
 
 
-def _authors_slice(order: np.ndarray, round_number: int, size: int) -> np.ndarray:
-    start = (round_number - 1) * size % WRAP
+def _authors_slice(order: np.ndarray, turn: int, size: int) -> np.ndarray:
+    start = (turn - 1) * size % WRAP
     if start >= len(order):
         raise UserError(
             f"the slice pointer stands at {start:,} of a list of {len(order):,} samples, since it wraps at {WRAP:,} as "
@@ -102,18 +117,27 @@ def _authors_slice(order: np.ndarray, round_number: int, size: int) -> np.ndarra
     return order[start : start + size]
 
 
-def batches(client: Client, transform: Transform, protocol: Protocol, seed: int, round_number: int) -> Iterator[Batch]:
+def batches(
+    client: Client, transform: Transform, protocol: Protocol, seed: int, round_number: int, turn: int | None = None
+) -> Iterator[Batch]:
     """Every SGD step of a client's local round, with all of its random choices.
 
     The choices come from the stream `(seed, "local", client, round)` alone, so they are the same for every strategy,
-    for every engine and after a resume.
+    for every engine and after a resume, whoever else takes part. `turn` counts the client's own rounds from 1, for the
+    slice pointer; by default it was in every round.
     """
     generator = rng.stream(seed, "local", client.id, round_number)
-    part = slice_of(client.train, round_number, protocol.slices, protocol.slice_pointer)
+    part = slice_of(client.train, turn or round_number, protocol.slices, protocol.slice_pointer)
     for _ in range(protocol.local_epochs):
         order = generator.permutation(part) if protocol.shuffle else part
         draws = {name: torch.from_numpy(values) for name, values in transform.draw(generator, len(order)).items()}
         indices = torch.from_numpy(order)
-        for start in range(0, len(order), protocol.batch_size):
-            step = slice(start, start + protocol.batch_size)
+        size = step_size(protocol, len(order))
+        for start in range(0, len(order), size):
+            step = slice(start, start + size)
             yield Batch(indices[step], {name: values[step] for name, values in draws.items()})
+
+
+def step_size(protocol: Protocol, n: int) -> int:
+    """Samples that go through the model together, of so many."""
+    return n if protocol.batch_size == "all" else protocol.batch_size

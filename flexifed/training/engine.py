@@ -5,7 +5,7 @@ An engine is a file of `flexifed/engines/` with a function ``create(federation: 
 choices from `flexifed.training.client.batches`, so engines differ in speed and rounding and in nothing else.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol as Interface
@@ -17,7 +17,9 @@ from flexifed.data.transforms import Transform
 from flexifed.settings.protocol import Protocol
 from flexifed.sharing.plan import Plan
 from flexifed.system.errors import UserError
-from flexifed.training.client import Client, Samples
+from flexifed.training.client import Client, Samples, Turn
+from flexifed.training.objectives import Objective
+from flexifed.training.server import Server
 
 NO_MEMORY = ("can't allocate memory", "could not create a memory", "could not create a primitive")
 """What PyTorch's allocator and oneDNN say on a CPU, as errors of no class of their own."""
@@ -25,14 +27,17 @@ NO_MEMORY = ("can't allocate memory", "could not create a memory", "could not cr
 
 @dataclass(frozen=True)
 class Federation:
-    """All that training needs; an engine may change the clients' weights and momentum and nothing else.
+    """All that training needs.
 
     Attributes:
+        server: the numbers of all clients, between their turns.
         models: one for each version; which client's numbers it holds is up to the engine.
+        objective: what participants minimise beside their loss; None for nothing.
         precision: one of the engine's `PRECISIONS`.
     """
 
     clients: list[Client]
+    server: Server
     models: Mapping[str, nn.Module]
     train: Samples
     test: Samples
@@ -42,21 +47,20 @@ class Federation:
     seed: int
     device: torch.device
     precision: str
+    objective: Objective | None = None
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A client's model on its test samples.
+    """A model on the test samples of its client, in `eval()`.
 
     Attributes:
-        accuracy: 0 .. 1, in `eval()`.
-        loss: mean cross-entropy in nats, in `eval()`.
-        accuracy_train_mode: 0 .. 1, with dropout and batch statistics as in the authors' script; None if not asked for.
+        accuracy: 0 .. 1.
+        loss: mean cross-entropy in nats.
     """
 
     accuracy: float
     loss: float
-    accuracy_train_mode: float | None
 
 
 @contextmanager
@@ -95,23 +99,28 @@ class Steps:
 
 
 class Engine(Interface):
-    """Trains and averages all clients of one federation."""
+    """Trains and tests the models of participants."""
 
     @property
     def steps(self) -> Steps:
         """How its steps are run."""
         ...
 
-    def train(self, round_number: int) -> list[float]:
-        """Train every client on its slice of this round (counted from 1); returns each client's mean training loss."""
+    @property
+    def together(self) -> int | None:
+        """How many participants it wants to have under way at a time; None for the whole cohort."""
         ...
 
-    def aggregate(self) -> None:
-        """Replace what the plan averages by its mean."""
+    def train(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
+        """Train every participant on its slice; returns each one's mean training loss. Rounds count from 1."""
         ...
 
-    def evaluate(self, round_number: int, *, train_mode: bool) -> list[Evaluation]:
-        """Test every client's model on the client's test samples.
+    def test(self, turns: Sequence[Turn]) -> list[Evaluation]:
+        """Test every participant's model on the client's test samples, in `eval()`. Nothing is changed."""
+        ...
+
+    def test_train_mode(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
+        """Accuracies (0 .. 1) with dropout and batch statistics, as in the authors' script.
 
         Nothing is changed, but for the running statistics where the protocol wants the authors' test in training mode.
         """

@@ -1,8 +1,6 @@
-"""A federation: put together from files, and its round loop (local training, evaluation, aggregation, evaluation)."""
+"""A federation, put together from its files."""
 
-import dataclasses
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -18,37 +16,44 @@ from flexifed.settings import registry, rng
 from flexifed.settings.job import Job
 from flexifed.sharing import plan
 from flexifed.sharing.layers import chain
-from flexifed.system.errors import UserError
-from flexifed.system.progress import RoundProgress
 from flexifed.training import weights
 from flexifed.training.client import Client, Samples
-from flexifed.training.engine import Engine, Evaluation, Federation
-from flexifed.training.history import History
+from flexifed.training.engine import Federation
+from flexifed.training.objectives import Objective
+from flexifed.training.parts import parts
+from flexifed.training.rules import Mean, Rule
+from flexifed.training.server import Server
+from flexifed.training.weights import Layout, Weights
 
 
 def assemble(job: Job, prepared: Path, partition_file: Path, plan_file: Path, device: torch.device) -> Federation:
-    """Load data, partition and plan, and build the clients with their initial weights."""
+    """Load data, partition and plan, and build the clients and their server."""
     card = samples.read_card(prepared)
     held = partition.read(partition_file)
     partition.check_fits(
         partition_file, held, clients=job.protocol.clients, n_train=card["n_train"], n_test=card["n_test"]
     )
     fleet = build_models(job, card)
-    versions = job.protocol.client_versions()
     chains = {version: chain(model) for version, model in fleet.items()}
     layouts = {version: weights.layout(model, chains[version]) for version, model in fleet.items()}
-    states = weights.allocate([layouts[version] for version in versions], device)
-    kept = job.protocol.optimiser.state == "kept"
-    velocities = weights.allocate([layouts[v] for v in versions], device) if kept else [None] * len(versions)
     clients = [
-        Client(i, version, chains[version], state, held[i].train, held[i].test, velocity)
-        for i, (version, state, velocity) in enumerate(zip(versions, states, velocities, strict=True))
+        Client(i, version, chains[version], layouts[version], held[i].train, held[i].test)
+        for i, version in enumerate(job.protocol.client_versions())
     ]
-    initialise(clients, fleet, job, card)
     the_plan = plan.read(plan_file)
     plan.check(the_plan, [client.chain for client in clients])
+    shared = parts(the_plan, [client.layout for client in clients], job.protocol.normalisation)
     return Federation(
         clients=clients,
+        server=Server(
+            clients,
+            shared,
+            server_rule(job),
+            initial_weights(fleet, layouts, job, card),
+            device,
+            averaging=job.protocol.averaging,
+            keeps_momentum=job.protocol.optimiser.state == "kept",
+        ),
         models={version: model.to(device) for version, model in fleet.items()},
         train=_on_device(samples.read(prepared, "train"), device),
         test=_on_device(samples.read(prepared, "test"), device),
@@ -58,7 +63,30 @@ def assemble(job: Job, prepared: Path, partition_file: Path, plan_file: Path, de
         seed=job.cell.seed,
         device=device,
         precision=job.precision,
+        objective=objective(job),
     )
+
+
+def server_rule(job: Job) -> Rule:
+    """How the job's strategy makes the next value of a part; without a word of it, by the mean."""
+    rule: Rule = _of_strategy(job, "server") or Mean()
+    return rule
+
+
+def objective(job: Job) -> Objective | None:
+    """What participants minimise beside their loss."""
+    found: Objective | None = _of_strategy(job, "objective")
+    return found
+
+
+def _of_strategy(job: Job, function: str) -> Any:
+    """What a function of the job's strategy returns for its options; None where the strategy does not have it."""
+    name = job.strategy_file
+    if function not in registry.functions("strategy", name):
+        return None
+    known = registry.keywords("strategy", name, function)
+    options = {key: value for key, value in job.strategy_options.items() if key in known}
+    return getattr(registry.load("strategy", name), function)(**options)
 
 
 def build_models(job: Job, card: Mapping[str, Any]) -> dict[str, nn.Module]:
@@ -76,12 +104,20 @@ def _build(job: Job, card: Mapping[str, Any], version: str, *stream: str | int) 
     return models.build(job.cell.family, version, shape, classes, job.family_options, generator)
 
 
-def initialise(clients: Sequence[Client], fleet: Mapping[str, nn.Module], job: Job, card: Mapping[str, Any]) -> None:
-    """Give every client its initial weights: those of its version's model, or its own (`per_client`)."""
-    own = job.protocol.initial_weights == "per_client"
-    for client in clients:
-        v = client.version
-        client.weights.read(_build(job, card, v, v, client.id) if own else fleet[v])
+def initial_weights(
+    fleet: Mapping[str, nn.Module], layouts: Mapping[str, Layout], job: Job, card: Mapping[str, Any]
+) -> Callable[[Client], Weights]:
+    """Gives a client's initial numbers: those of its version's model, kept here, or its own, drawn when asked for."""
+
+    def read(model: nn.Module, layout: Layout) -> Weights:
+        (numbers,) = weights.allocate([layout], torch.device("cpu"))
+        numbers.read(model)
+        return numbers
+
+    if job.protocol.initial_weights == "per_client":
+        return lambda client: read(_build(job, card, client.version, client.version, client.id), client.layout)
+    kept = {version: read(model, layouts[version]) for version, model in fleet.items()}
+    return lambda client: kept[client.version]
 
 
 def start_common_layers_equal(fleet: Sequence[nn.Module]) -> None:
@@ -99,70 +135,6 @@ def start_common_layers_equal(fleet: Sequence[nn.Module]) -> None:
                     ours[our_key].copy_(theirs[their_key])
 
 
-def loop(
-    federation: Federation,
-    engine: Engine,
-    progress: RoundProgress,
-    history: History,
-    done: int = 0,
-    after_round: Callable[[int], None] = lambda round_number: None,
-) -> None:
-    """The rounds of a federation that are not done yet; what is measured is added to the history.
-
-    Raises:
-        UserError: a training loss is not finite, or memory was not enough; names round, client and version.
-    """
-    accuracy: float | None = None
-    for round_number in range(done + 1, federation.protocol.rounds + 1):
-        try:
-            accuracy = _round(federation, engine, round_number, history) or accuracy
-        except UserError as error:
-            raise type(error)(f"round {round_number}: {error}") from error
-        progress(round_number, accuracy)
-        after_round(round_number)
-
-
-def _round(federation: Federation, engine: Engine, round_number: int, history: History) -> float | None:
-    """One round; returns the mean accuracy after aggregation where the round is evaluated."""
-    clients, protocol = federation.clients, federation.protocol
-    losses = engine.train(round_number)
-    _check_finite(clients, losses)
-    if round_number % protocol.evaluate_every and round_number != protocol.rounds:
-        engine.aggregate()
-        if protocol.test_updates_statistics:  # the authors' script tests in every round
-            engine.evaluate(round_number, train_mode=True)
-        return None
-    for client, loss in zip(clients, losses, strict=True):
-        history.add(round_number, client.id, client.version, "local", "train_loss", loss)
-    _record(history, clients, round_number, "local", engine.evaluate(round_number, train_mode=False))
-    engine.aggregate()
-    evaluations = engine.evaluate(round_number, train_mode=True)
-    _record(history, clients, round_number, "aggregated", evaluations)
-    return sum(e.accuracy for e in evaluations) / len(evaluations)
-
-
-def _record(
-    history: History, clients: Sequence[Client], round_number: int, phase: str, evaluations: Sequence[Evaluation]
-) -> None:
-    for client, evaluation in zip(clients, evaluations, strict=True):
-        for metric, value in dataclasses.asdict(evaluation).items():
-            if value is not None:
-                history.add(round_number, client.id, client.version, phase, metric, value)
-
-
-class NotFinite(UserError):
-    """A training loss is not finite: what these settings come to, so that another try would end the same."""
-
-
-def _check_finite(clients: Sequence[Client], losses: Sequence[float]) -> None:
-    for client, loss in zip(clients, losses, strict=True):
-        if not math.isfinite(loss):
-            raise NotFinite(
-                f"the training loss of client {client.id} ({client.version}) is {loss}; "
-                "lower `optimiser.learning_rate` for this data set or family."
-            )
-
-
 def _on_device(split: samples.Split, device: torch.device) -> Samples:
     inputs, labels = (
         torch.from_numpy(np.array(values)) for values in (split.samples, split.labels)
@@ -170,10 +142,12 @@ def _on_device(split: samples.Split, device: torch.device) -> Samples:
     return Samples(inputs.to(device), labels.to(device))
 
 
-def weights_digest(clients: Sequence[Client]) -> str:
-    """SHA-256 over every client's tensors in the order of its model."""
+def initial_digest(federation: Federation) -> str:
+    """SHA-256 over the initial numbers of every client, or of every version where clients of one start equal."""
     total = hashlib.sha256()
-    for client in clients:
-        for tensor in client.weights.state().values():
-            total.update(tensor.cpu().numpy().tobytes())
+    own = federation.protocol.initial_weights == "per_client"
+    first = {client.id if own else client.version: client for client in reversed(federation.clients)}
+    for client in reversed(first.values()):
+        for tensor in federation.server.initial(client).state().values():
+            total.update(tensor.numpy().tobytes())
     return total.hexdigest()

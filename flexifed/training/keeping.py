@@ -1,18 +1,21 @@
 """Which weights of a run are kept: those of the last round, or of the best one.
 
 Weights are taken as they are when the accuracy that counts is measured: after aggregation or before it, as the
-protocol's final number says, and before the test in training mode, which may move the running statistics.
+protocol's final number says, and before the test in training mode, which may move the running statistics. They are
+those of the models that were tested then: of the round's participants, or one of each where several hold the same.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
 
 import torch
+from torch import Tensor
 
 from flexifed.training import weights
-from flexifed.training.engine import Engine, Evaluation, Federation, Steps
+from flexifed.training.client import Turn
+from flexifed.training.engine import Evaluation, Federation
 from flexifed.training.history import History
+from flexifed.training.weights import Weights
 
 Kept = Literal["final", "best"]
 """The models of the last round; or of the best one, see `flexifed.settings.job.KeepModels`."""
@@ -22,84 +25,63 @@ METRIC = "accuracy"
 
 
 class Keeper:
-    """The weights of every client in the round whose models are kept.
+    """The weights of the models that are kept.
 
     Attributes:
         federation: whose clients they are.
         kept: `final` or `best`.
         phase: `local` or `aggregated`: when in the round.
-        weights: by client, in main memory (or a file, see `weights.allocate`).
+        weights: by client, in main memory (or a file, see `weights.vectors`).
         round: which one; 0 where none was evaluated yet.
     """
 
     def __init__(self, federation: Federation, kept: Kept) -> None:
         self.federation, self.kept = federation, kept
         self.phase = federation.protocol.final.phase
-        clients = federation.clients
-        dtype = clients[0].weights.values.dtype
-        self.weights = weights.allocate([c.weights.layout for c in clients], torch.device("cpu"), dtype)
+        self.weights: dict[int, Weights] = {}
+        self.tested: dict[int, Weights] = {}
         self.round = 0
         self.total = -1.0
 
-    def best_so_far(self) -> list[weights.Weights]:
-        """What a checkpoint must hold beside the clients' weights: nothing where the last round's models are kept."""
-        return self.weights if self.kept == "best" else []
-
     def go_on(self, history: History) -> None:
-        """Go on with a run that has this history, after `best_so_far` has been filled from its checkpoint."""
+        """Go on with a run that has this history, after `tensors` have been filled from its checkpoint."""
         if self.kept == "best":
             self.round, self.total = best(history, self.phase)
 
-    def counts(self, round_number: int, train_mode: bool) -> bool:
-        """Whether the models of this test may be kept; the test in training mode is the one after aggregation."""
-        protocol = self.federation.protocol
-        if train_mode != (self.phase == "aggregated"):
-            return False
-        if round_number == protocol.rounds:
-            return True
-        return self.kept == "best" and round_number % protocol.evaluate_every == 0
+    def consider(self, round_number: int, phase: str, turns: Sequence[Turn]) -> None:
+        """Take over weights that have just been tested, in case that the round is the one to keep."""
+        if phase == self.phase and (self.kept == "best" or round_number == self.federation.protocol.rounds):
+            for turn in turns:
+                mine = self._room(turn.client.id)
+                mine.copy_(turn.weights)
+                self.tested[turn.client.id] = mine
 
-    def consider(self, round_number: int, evaluations: Sequence[Evaluation]) -> None:
-        """Take over the clients' weights, which have just been tested, if they are to be kept."""
+    def settle(self, round_number: int, phase: str, evaluations: Sequence[Evaluation]) -> None:
+        """Keep what was tested in this round's phase, if that is to be kept; `evaluations` of all participants."""
         total = sum(evaluation.accuracy for evaluation in evaluations)
-        if self.kept == "best" and total <= self.total:
-            return
-        self.round, self.total = round_number, total
-        for mine, client in zip(self.weights, self.federation.clients, strict=True):
-            mine.values.copy_(client.weights.values)
-            mine.counters.copy_(client.weights.counters)
+        if self.tested and phase == self.phase and (self.kept == "final" or total > self.total):
+            self.round, self.total, self.weights = round_number, total, self.tested
+        self.tested = {}
 
+    def _room(self, client: int) -> Weights:
+        server = self.federation.server
+        (room,) = weights.allocate([self.federation.clients[client].layout], torch.device("cpu"), server.dtype)
+        return room
 
-@dataclass(frozen=True)
-class Watched:
-    """An engine that shows a keeper what is tested, and does nothing else than the engine it is made of."""
+    def described(self) -> dict[str, Any]:
+        """What a checkpoint must say of the tensors that it holds; nothing where the last round's models are kept."""
+        return {"clients": sorted(self.weights)} if self.kept == "best" else {}
 
-    engine: Engine
-    keeper: Keeper
+    def make_room(self, described: Mapping[str, Any]) -> None:
+        """Be as a keeper was that gave this description, but for the numbers."""
+        self.weights = {client: self._room(client) for client in described["clients"]}
 
-    @property
-    def steps(self) -> Steps:
-        """See `Engine.steps`."""
-        return self.engine.steps
-
-    def train(self, round_number: int) -> list[float]:
-        """See `Engine.train`."""
-        return self.engine.train(round_number)
-
-    def aggregate(self) -> None:
-        """See `Engine.aggregate`."""
-        self.engine.aggregate()
-
-    def evaluate(self, round_number: int, *, train_mode: bool) -> list[Evaluation]:
-        """See `Engine.evaluate`."""
-        counts = self.keeper.counts(round_number, train_mode)
-        moves = train_mode and self.keeper.federation.protocol.test_updates_statistics
-        if counts and moves:  # a test of its own, for after the one in training mode the models are others
-            self.keeper.consider(round_number, self.engine.evaluate(round_number, train_mode=False))
-        evaluations = self.engine.evaluate(round_number, train_mode=train_mode)
-        if counts and not moves:
-            self.keeper.consider(round_number, evaluations)
-        return evaluations
+    def tensors(self) -> dict[str, Tensor]:
+        """The numbers of the models kept so far, by name."""
+        found: dict[str, Tensor] = {}
+        for client, mine in sorted(self.weights.items()):
+            found |= {f"client{client:06}.values": mine.values, f"client{client:06}.counters": mine.counters}
+        return found
 
 
 def best(history: History, phase: str) -> tuple[int, float]:

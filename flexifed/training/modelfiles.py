@@ -41,7 +41,7 @@ def write(folder: Path, keeper: Keeper, origin: Origin) -> None:
             card = {**modelcards.card(origin, keeper, clients, folder), "file": file.name, "sha256": files.digest(file)}
             files.write_json(file.with_suffix(".json"), card)
             named |= dict.fromkeys(clients, file.name)
-        index = {**modelcards.run(origin, keeper), "models": [named[client] for client in sorted(named)]}
+        index = {**modelcards.run(origin, keeper), "models": {str(client): named[client] for client in sorted(named)}}
         files.write_json(partial / f"{keeper.kept}.json", index)
 
 
@@ -71,15 +71,14 @@ def holders(keeper: Keeper) -> list[list[int]]:
     Counters of batches do not count: nothing computes with them, and nothing averages them.
     """
     found: list[list[int]] = []
-    for client in keeper.federation.clients:
+    versions = {client: keeper.federation.clients[client].version for client in keeper.weights}
+    for client, mine in sorted(keeper.weights.items()):
         for same in found:
-            if keeper.federation.clients[same[0]].version == client.version and torch.equal(
-                keeper.weights[same[0]].values, keeper.weights[client.id].values
-            ):
-                same.append(client.id)
+            if versions[same[0]] == versions[client] and torch.equal(keeper.weights[same[0]].values, mine.values):
+                same.append(client)
                 break
         else:
-            found.append([client.id])
+            found.append([client])
     return found
 
 
@@ -148,12 +147,12 @@ def _file(path: Path, client: int | None) -> Path:
     if not found:
         raise UserError(f"{path} holds no kept models: its study has no `keep_models`, or the cell is not done.")
     names = files.read_object(found[0])["models"]
-    if client is None and len(set(names)) == 1:
-        client = 0
-    if client is None or not 0 <= client < len(names):
-        listed = ", ".join(f"{number} ({name})" for number, name in enumerate(names))
+    if client is None and len(set(names.values())) == 1:
+        client = int(next(iter(names)))
+    if str(client) not in names:
+        listed = ", ".join(f"{number} ({name})" for number, name in names.items())
         raise UserError(f"{folder}: say the client whose model it is to be: {listed}.")
-    return folder / str(names[client])
+    return folder / str(names[str(client)])
 
 
 def _card(file: Path) -> dict[str, Any]:

@@ -22,11 +22,11 @@ from flexifed.system import files, locks, provenance
 from flexifed.system.errors import UserError
 from flexifed.system.interruption import Interrupted, noticed
 from flexifed.system.progress import RoundProgress
-from flexifed.training import aggregation, federation, precision
+from flexifed.training import federation, parts, precision, rounds
 from flexifed.training.checkpoint import Checkpoints, Saved, Session
 from flexifed.training.engine import Engine, Federation, Steps
 from flexifed.training.history import History
-from flexifed.training.keeping import Keeper, Watched, accuracies
+from flexifed.training.keeping import Keeper, accuracies
 
 log = logging.getLogger("flexifed")
 
@@ -105,15 +105,15 @@ def run_cell(
         identity = _identity(job, inputs, digests)
         _check_has_not_failed(out / FAILED, identity)
         keeper = _keeper(f, keep_models)
-        checkpoints = _checkpoints(out, identity, checkpoint_minutes, keeper)
-        saved = checkpoints.restore(f.clients) or Saved(0, History(), ())
+        checkpoints = _checkpoints(out, identity, checkpoint_minutes, f, keeper)
+        saved = checkpoints.restore() or Saved(0, History(), ())
         clock = Clock(saved.round + 1, device)
         try:
             steps = _train(job, f, saved, clock, checkpoints, progress, keeper)
         except UserError as error:
             if failed_history is not None:
                 saved.history.write(failed_history)
-            if isinstance(error, federation.NotFinite):
+            if isinstance(error, rounds.NotFinite):
                 files.write_json(out / FAILED, {"error": str(error), "identity": identity})
             raise
         record = _record(job, inputs, f, digests, (*saved.sessions, clock.session()))
@@ -144,11 +144,13 @@ def _keeper(f: Federation, keep_models: KeepModels) -> Keeper | None:
     return Keeper(f, keep_models)
 
 
-def _checkpoints(out: Path, identity: Mapping[str, Any], minutes: float, keeper: Keeper | None) -> Checkpoints:
+def _checkpoints(
+    out: Path, identity: Mapping[str, Any], minutes: float, f: Federation, keeper: Keeper | None
+) -> Checkpoints:
     """The cell's checkpoints; where its best models are kept, they hold the best so far, and say in which phase."""
-    best = keeper.best_so_far() if keeper else []
-    more = {"best models": keeper.phase} if keeper and best else {}
-    return Checkpoints(out / "checkpoints", {**identity, **more}, minutes, best)
+    best = keeper if keeper and keeper.kept == "best" else None
+    more = {"best models": best.phase} if best else {}
+    return Checkpoints(out / "checkpoints", {**identity, **more}, minutes, f.server, best)
 
 
 def _write_models(
@@ -186,7 +188,7 @@ def _train(
         def after_round(round_number: int) -> None:
             if round_number < job.protocol.rounds and (request.name or checkpoints.due()):
                 so_far = Saved(round_number, saved.history, (*saved.sessions, clock.session()))
-                kept = checkpoints.save(so_far, f.clients)
+                kept = checkpoints.save(so_far)
                 if request.name:
                     lost = "" if kept else ", without a checkpoint of it (see the log)"
                     raise Interrupted(f"{job.cell}: stopped after round {round_number} by {request.name}{lost}")
@@ -194,8 +196,7 @@ def _train(
         engine: Engine = registry.load("engine", job.engine).create(f)
         if keeper:
             keeper.go_on(saved.history)
-            engine = Watched(engine, keeper)
-        federation.loop(f, engine, progress, saved.history, saved.round, after_round)
+        rounds.loop(f, engine, progress, saved.history, saved.round, after_round, keeper)
         steps: Steps = engine.steps
         return steps
 
@@ -204,7 +205,7 @@ def _digests(job: Job, inputs: Inputs, f: Federation) -> dict[str, str]:
     return {
         "partition": files.digest(inputs.partition_file),
         "plan": files.digest(inputs.plan_file),
-        "initial_weights": federation.weights_digest(f.clients),
+        "initial_weights": federation.initial_digest(f),
         "code": job.code(),
     }
 
@@ -247,7 +248,8 @@ def _n_parameters(model: nn.Module) -> int:
 
 
 def _bytes_per_round(f: Federation) -> list[dict[str, Any]]:
-    states = [client.weights.state() for client in f.clients]
+    """Of each client, in a round that it takes part in."""
+    states = {version: model.state_dict() for version, model in f.models.items()}
     chains = [client.chain for client in f.clients]
-    sent = aggregation.bytes_per_round(f.plan, chains, states, f.protocol.normalisation)
+    sent = parts.bytes_per_round(f.plan, chains, [states[c.version] for c in f.clients], f.protocol.normalisation)
     return [{"client": c.id, "version": c.version, "up": n, "down": n} for c, n in zip(f.clients, sent, strict=True)]

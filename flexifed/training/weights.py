@@ -56,6 +56,7 @@ class Layout:
         counters: keys of the integer counters, in the order in which they are stored.
         spans: place of each layer of the chain.
         size: values in a vector.
+        buffers: where the running statistics of normalisations begin and have ended: what no gradient moves.
     """
 
     keys: tuple[str, ...]
@@ -63,6 +64,7 @@ class Layout:
     counters: tuple[str, ...]
     spans: tuple[Span, ...]
     size: int
+    buffers: tuple[tuple[int, int], ...]
 
 
 def layout(model: nn.Module, chain: Chain) -> Layout:
@@ -87,6 +89,11 @@ def layout(model: nn.Module, chain: Chain) -> Layout:
         counters=tuple(key for layer in chain for key in layer.counters),
         spans=tuple(spans),
         size=end,
+        buffers=tuple(
+            (slots[key].start, slots[key].start + slots[key].shape.numel())
+            for key, _ in model.named_buffers()
+            if key in slots
+        ),
     )
 
 
@@ -141,24 +148,28 @@ def tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def allocate(layouts: Sequence[Layout], device: torch.device, dtype: torch.dtype = torch.float32) -> list[Weights]:
-    """Room for one client's state for each layout; all zero.
+    """Room for one client's state for each layout; all zero. Where it is: see `vectors`."""
+    found = vectors([layout.size for layout in layouts], device, dtype)
+    return [
+        Weights(layout, values, torch.zeros(len(layout.counters), dtype=torch.int64, device=values.device))
+        for layout, values in zip(layouts, found, strict=True)
+    ]
 
-    Vectors are on `device` where they fit into half of its free memory, otherwise in main memory, otherwise in a
-    temporary file (in `TMPDIR`) that the system pages in and out and that goes when the process does.
+
+def vectors(sizes: Sequence[int], device: torch.device, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """Vectors of these sizes, all zero.
+
+    They are on `device` where they fit into half of its free memory, otherwise in main memory, otherwise in a temporary
+    file (in `TMPDIR`) that the system pages in and out and that goes when the process does.
     """
-    size = sum(layout.size for layout in layouts)
-    n_bytes = size * dtype.itemsize
+    n_bytes = sum(sizes) * dtype.itemsize
     if device.type == "cuda" and n_bytes > SHARE * torch.cuda.mem_get_info(device)[0]:
         device = torch.device("cpu")
     if device.type == "cpu" and n_bytes > SHARE * machine.free_memory():
-        store = _in_file(size, dtype)
+        store = _in_file(sum(sizes), dtype)
     else:
-        store = torch.zeros(size, dtype=dtype, device=device)
-    vectors = store.split([layout.size for layout in layouts])
-    return [
-        Weights(layout, values, torch.zeros(len(layout.counters), dtype=torch.int64, device=device))
-        for layout, values in zip(layouts, vectors, strict=True)
-    ]
+        store = torch.zeros(sum(sizes), dtype=dtype, device=device)
+    return list(store.split(list(sizes)))
 
 
 def _in_file(size: int, dtype: torch.dtype) -> Tensor:

@@ -75,7 +75,7 @@ def test_card_matches_the_arrays(data: Miniature) -> None:
     assert data.card["kind"] == registry.constant("dataset", data.name, "KIND")
     assert (data.card["n_train"], data.card["n_test"]) == (len(data.train.samples), len(data.test.samples))
     assert data.card["source"]["verified"] is (data.name not in FOLDERS)
-    assert data.card["options"] == registry.keywords("dataset", data.name, "prepare")
+    assert data.card["options"] == registry.keywords("dataset", data.name)
     assert data.card["classes"] == list(registry.load("dataset", data.name).CLASSES)
     for split in (data.train, data.test):
         assert data.card["shape"] == list(split.samples.shape[1:])

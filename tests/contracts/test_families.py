@@ -14,7 +14,7 @@ from flexifed.settings import registry
 from flexifed.settings.rng import torch_stream
 from flexifed.sharing import planning
 from flexifed.sharing.layers import NORMALISATION, WEIGHTED, Chain, chain
-from flexifed.training import aggregation
+from flexifed.training import parts
 
 FAMILIES = registry.names("family")
 MODELS = [(f, v) for f in FAMILIES for v in registry.constant("family", f, "VERSIONS")]
@@ -112,7 +112,7 @@ def sent(family: str, strategy: str, classifier: str = "same_architecture") -> l
     fleet = [full(family, version) for version in VERSIONS]
     chains = [chain(model) for model in fleet]
     made = planning.make(family, strategy, VERSIONS, chains, classifier)
-    return [n // 4 for n in aggregation.bytes_per_round(made, chains, [model.state_dict() for model in fleet])]
+    return [n // 4 for n in parts.bytes_per_round(made, chains, [model.state_dict() for model in fleet])]
 
 
 @pytest.mark.parametrize("family", COUNTED)
@@ -127,7 +127,7 @@ def test_values_shared_across_versions_under_max_common(family: str) -> None:
     fleet = [full(family, version) for version in one_each]
     chains = [chain(model) for model in fleet]
     made = planning.make(family, "max_common", one_each, chains, "same_architecture")
-    values = [n // 4 for n in aggregation.bytes_per_round(made, chains, [model.state_dict() for model in fleet])]
+    values = [n // 4 for n in parts.bytes_per_round(made, chains, [model.state_dict() for model in fleet])]
     assert values == [NUMBERS[family, version][5] - FROZEN.get(family, 0) for version in one_each]
 
 

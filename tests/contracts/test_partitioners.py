@@ -27,7 +27,7 @@ def pool(n: int, *, classes: int = 10, speakers: int = 60) -> Pool:
 
 
 def deal(name: str, train: Pool, test: Pool | None, clients: int, seed: int = 0, **options: Any) -> Assignment:
-    registry.check_options("partitioner", name, "partition", options)
+    registry.check_options("partitioner", name, options)
     assignment: Assignment = registry.load("partitioner", name).partition(
         train, test, clients, np.random.default_rng(seed), **options
     )
@@ -102,7 +102,7 @@ def test_valid_or_refused_whatever_is_asked(name: str, data: st.DataObject) -> N
     labels = st.lists(st.sampled_from([0, 0, 0, 1, 1, 3, 7]), max_size=60).map(lambda x: np.array(x, dtype=np.int64))
     train, test = data.draw(labels), data.draw(labels)
     groups = data.draw(st.none() | st.just((np.arange(len(train)) % 7).astype(np.int32)))
-    defaults = registry.keywords("partitioner", name, "partition")
+    defaults = registry.keywords("partitioner", name)
     options = {option: data.draw(st.just(value) | any_value(value), label=option) for option, value in defaults.items()}
     clients = data.draw(st.integers(1, 12), label="clients")
 

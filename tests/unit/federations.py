@@ -1,6 +1,7 @@
 """Small real federations for tests: learnable data from a seed, prepared, partitioned and planned by the real code."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from flexifed.settings.cell import Cell
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Protocol
 from flexifed.sharing import plan, planning
-from flexifed.training import federation, weights
+from flexifed.training import federation, rounds, weights
+from flexifed.training.client import Client, Turn
 from flexifed.training.engine import Engine, Federation
 from flexifed.training.history import History
 from flexifed.training.run import Inputs, run_cell
+from flexifed.training.server import Server
 
 DATASETS = {"image": "digits", "text": "agnews"}
 """A data set of each kind that families read."""
@@ -86,11 +89,12 @@ def files(folder: Path, the_job: Job) -> dict[str, Path]:
     )
     made = planning.for_family(
         cell.family,
-        cell.strategy,
+        the_job.strategy_file,
         versions=settings.client_versions(),
         classifier=settings.classifier,
         common_layers=settings.common_layers,
         options=the_job.family_options,
+        strategy_options=the_job.strategy_options,
     )
     plan.write(made, paths["plan_file"])
     return paths
@@ -113,7 +117,7 @@ def run(folder: Path, the_job: Job, name: str = "cell", **settings: Any) -> Path
 def loop(assembled: Federation, engine: Engine) -> History:
     """All rounds of an assembled federation."""
     history = History()
-    federation.loop(assembled, engine, lambda *_: None, history)
+    rounds.loop(assembled, engine, lambda *_: None, history)
     return history
 
 
@@ -140,15 +144,47 @@ def as_double(x: Tensor) -> Tensor:
 def in_double(assembled: Federation) -> Federation:
     """The same federation, computing in float64."""
 
-    def doubled(numbers: weights.Weights) -> weights.Weights:
+    def initial(client: Client) -> weights.Weights:
+        numbers = single.initial(client)
         return dataclasses.replace(numbers, values=numbers.values.double())
 
-    clients = [
-        dataclasses.replace(c, weights=doubled(c.weights), velocity=c.velocity and doubled(c.velocity))
-        for c in assembled.clients
-    ]
+    single, protocol = assembled.server, assembled.protocol
+    double = Server(
+        assembled.clients,
+        single.parts,
+        single.rule,
+        initial,
+        assembled.device,
+        averaging=protocol.averaging,
+        keeps_momentum=protocol.optimiser.state == "kept",
+        dtype=torch.float64,
+    )
     models = {version: model.double() for version, model in assembled.models.items()}
-    return dataclasses.replace(assembled, clients=clients, models=models, transform=InDouble(assembled.transform))
+    return dataclasses.replace(assembled, server=double, models=models, transform=InDouble(assembled.transform))
+
+
+def numbers(assembled: Federation) -> list[weights.Weights]:
+    """A copy of every client's model as it is."""
+    copies = weights.allocate([c.layout for c in assembled.clients], torch.device("cpu"), assembled.server.dtype)
+    for client, copy in zip(assembled.clients, copies, strict=True):
+        assembled.server.copy_model(client, copy)
+    return copies
+
+
+def digest(assembled: Federation) -> str:
+    """SHA-256 over every client's model as it is."""
+    total = hashlib.sha256()
+    for copy in numbers(assembled):
+        for tensor in copy.state().values():
+            total.update(tensor.numpy().tobytes())
+    return total.hexdigest()
+
+
+def trained(assembled: Federation, engine: Engine, round_number: int = 1) -> list[Turn]:
+    """Every client's turn, trained and not uploaded."""
+    turns = assembled.server.download(assembled.clients)
+    engine.train(round_number, turns)
+    return turns
 
 
 def history(cell: Path) -> pd.DataFrame:

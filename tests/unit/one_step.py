@@ -42,13 +42,10 @@ def in_double(assembled: Federation) -> Federation:
 
 
 def moved(assembled: Federation, engine: str) -> Tensor:
-    """By what a step moves weights and statistics, float64; they are put back."""
-    (client,) = assembled.clients
-    before = client.weights.values.clone()
-    registry.load("engine", engine).create(assembled).train(1)
-    change = (client.weights.values - before).double()
-    client.weights.values.copy_(before)
-    return change
+    """By what a step moves weights and statistics, float64."""
+    (before,) = federations.numbers(assembled)
+    (turn,) = federations.trained(assembled, registry.load("engine", engine).create(assembled))
+    return (turn.weights.values - before.values).double()
 
 
 def steps(folder: Path) -> None:

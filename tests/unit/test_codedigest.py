@@ -196,8 +196,13 @@ JOBS = {
         ("agnews", "charcnn", "fast"),
         ("agnews", "vdcnn", "serial"),
     )
+} | {
+    f"speechcommands resnet serial {what}": Job(
+        Cell("speechcommands", "resnet", strategy, "official", 0), Protocol(), {}, "serial"
+    )
+    for what, strategy in (("server", "fedavgm"), ("objective", "fedprox"))
 }
-"""Every family, both engines, every kind of sample."""
+"""Every family, both engines, every kind of sample, and what a strategy may say."""
 
 
 def identities() -> dict[str, str]:
@@ -237,11 +242,11 @@ EDITS: dict[str, tuple[str, str, str, Callable[[str], bool]]] = {
     ),
     "random streams": ("settings/rng.py", '[:8], "little") >> 1', '[:8], "big") >> 1', lambda job: True),
     "a method of the protocol": ("settings/protocol.py", "self.clients // len", "self.clients % len", lambda job: True),
-    "the mean": ("training/aggregation.py", "total += weight\n", "total += 1\n", lambda job: True),
+    "the mean": ("training/server.py", "held.total += share", "held.total += 1", lambda job: True),
     "what is evaluated when": (
-        "training/federation.py",
-        "round_number % protocol.evaluate_every",
-        "round_number % 3",
+        "training/rounds.py",
+        "number % protocol.evaluate_every",
+        "number % 3",
         lambda job: True,
     ),
     "a key of the protocol": (
@@ -257,7 +262,7 @@ EDITS: dict[str, tuple[str, str, str, Callable[[str], bool]]] = {
         lambda job: False,
     ),
     "an error": (
-        "training/federation.py",
+        "training/rounds.py",
         "lower `optimiser.learning_rate`",
         "reduce the learning rate",
         lambda job: False,
@@ -269,6 +274,16 @@ EDITS: dict[str, tuple[str, str, str, Callable[[str], bool]]] = {
         lambda job: False,
     ),
     "errors themselves": ("settings/registry.py", "Did you mean", "Perhaps you mean", lambda job: False),
+    "who takes part": ("training/cohort.py", '"participants"', '"others"', lambda job: True),
+    "the server's step": ("training/rules.py", "velocity, alpha", "velocity, beta", lambda job: "server" in job),
+    "a strategy's server": (
+        "strategies/fedavgm.py",
+        "Momentum(momentum",
+        "Momentum(-momentum",
+        lambda job: "server" in job,
+    ),
+    "another server's step": ("training/rules.py", "torch.lerp", "torch.rerp", lambda job: False),
+    "an objective": ("training/objectives.py", "sub_(start", "add_(start", lambda job: "objective" in job),
     "a strategy": ("strategies/max_common.py", "node.clients)", "node.clients[:2])", lambda job: False),
     "how data are prepared": (
         "datasets/cifar10.py",

@@ -20,7 +20,7 @@ from flexifed.settings.cell import Cell
 from flexifed.settings.rng import torch_stream
 from flexifed.sharing import planning
 from flexifed.sharing.layers import chain
-from flexifed.training import aggregation
+from flexifed.training import parts
 from tests.unit.results import PROTOCOL, cut_off, write_study
 
 LONGER = replace(PROTOCOL, rounds=4)
@@ -101,7 +101,7 @@ def test_a_basic_common_round_of_full_width_vgg_is_8_kilobytes_and_a_clustered_o
 
     def megabytes(strategy: str) -> dict[str, float]:
         plan = planning.make("vgg", strategy, versions, chains, "same_architecture")
-        sent = aggregation.bytes_per_round(plan, chains, states)
+        sent = parts.bytes_per_round(plan, chains, states)
         clients = [{"version": v, "up": n, "down": n} for v, n in zip(versions, sent, strict=True)]
         return costs.traffic(pd.Series([json.dumps(clients)]))
 

@@ -50,7 +50,7 @@ def test_a_whole_run_in_double_precision_agrees_to_rounding(tmp_path: Path, fami
     for module in (serial, engine):
         assembled = federations.in_double(federations.assemble(tmp_path, federations.job(family=family, rounds=3)))
         history = table(trained(assembled, module), tmp_path / "history.parquet")
-        found.append((history, [client.weights for client in assembled.clients]))
+        found.append((history, federations.numbers(assembled)))
     (reference, ours), (other, theirs) = found
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a.values, b.values, rtol=0, atol=1e-7)
@@ -81,7 +81,7 @@ def test_every_key_that_concerns_training_agrees_in_double_precision(
     for module, keys in ((serial, overrides), (engine, overrides), (engine, {})):
         assembled = federations.in_double(federations.assemble(tmp_path, federations.job(clients=8, rounds=3, **keys)))
         trained(assembled, module)
-        found.append([client.weights.values for client in assembled.clients])
+        found.append([numbers.values for numbers in federations.numbers(assembled)])
     for a, b, _ in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-7)
     assert any(not torch.allclose(a, plain, rtol=0, atol=1e-5) for a, _, plain in zip(*found, strict=True))
@@ -93,9 +93,9 @@ def test_kept_momentum_is_one_optimiser_for_all_rounds(tmp_path: Path, engine: M
     optimiser = Optimiser(state="kept")
     job = federations.job("standalone", slices=1, shuffle=False, optimiser=optimiser)
     assembled = federations.in_double(federations.assemble(tmp_path, job))
-    client = assembled.clients[1]
+    client, server = assembled.clients[1], assembled.server
     model = copy.deepcopy(assembled.models[client.version]).train()
-    dataclasses.replace(client.weights, values=client.weights.values.clone()).put_into(model)
+    federations.numbers(assembled)[1].put_into(model)
     velocity = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     for round_number in (1, 2):
         set_generator(model, rng.torch_stream(0, "dropout", client.id, round_number))
@@ -109,11 +109,15 @@ def test_kept_momentum_is_one_optimiser_for_all_rounds(tmp_path: Path, engine: M
                     parameter -= 0.01 * velocity[name]
     trainer = engine.create(assembled)
     for round_number in (1, 2):
-        trainer.train(round_number)
-    assert client.velocity is not None
+        turns = server.download([client])
+        trainer.train(round_number, turns)
+        server.upload(turns)
+        server.step()
+    (turn,) = turns
+    assert turn.velocity is not None
     for name, parameter in model.named_parameters():
-        torch.testing.assert_close(client.weights.state()[name], parameter.detach(), rtol=0, atol=1e-8)
-        torch.testing.assert_close(client.velocity.state()[name], velocity[name], rtol=0, atol=1e-6)
+        torch.testing.assert_close(turn.weights.state()[name], parameter.detach(), rtol=0, atol=1e-8)
+        torch.testing.assert_close(turn.velocity.state()[name], velocity[name], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("engine", [serial, *OTHERS])
@@ -121,16 +125,24 @@ def test_the_authors_test_in_training_mode_moves_running_statistics_and_nothing_
     tmp_path: Path, engine: ModuleType
 ) -> None:
     assembled = federations.assemble(tmp_path, federations.job(test_updates_statistics=True))
-    before = [{k: v.clone() for k, v in client.weights.state().items()} for client in assembled.clients]
-    evaluations = engine.create(assembled).evaluate(1, train_mode=True)
+    turns = assembled.server.download(assembled.clients)
+    accuracies = engine.create(assembled).test_train_mode(1, turns)
     moved = [
-        {key for key, value in client.weights.state().items() if not torch.equal(value, held[key])}
-        for client, held in zip(assembled.clients, before, strict=True)
+        {key for key, value in turn.weights.state().items() if not torch.equal(value, held.state()[key])}
+        for turn, held in zip(turns, federations.numbers(assembled), strict=True)
     ]
     assert all(moved)
     assert all("running" in key or "num_batches" in key for keys in moved for key in keys)
     untouched = federations.assemble(tmp_path, federations.job())
-    assert evaluations == engine.create(untouched).evaluate(1, train_mode=True), "a test sees what it always saw"
+    same = untouched.server.download(untouched.clients)
+    assert accuracies == engine.create(untouched).test_train_mode(1, same), "a test sees what it always saw"
+
+
+def step_of(assembled: Federation, engine: ModuleType) -> list[Tensor]:
+    """By what a round of training moves each client's numbers."""
+    before = federations.numbers(assembled)
+    after = federations.trained(assembled, engine.create(assembled))
+    return [turn.weights.values - held.values for turn, held in zip(after, before, strict=True)]
 
 
 @pytest.mark.parametrize("engine", OTHERS)
@@ -140,9 +152,7 @@ def test_steps_in_single_precision_agree(tmp_path: Path, family: str, engine: Mo
     moved = []
     for module in (serial, engine):
         assembled = federations.assemble(tmp_path, federations.job(family=family, local_epochs=1, slices=2))
-        before = [client.weights.values.clone() for client in assembled.clients]
-        module.create(assembled).train(1)
-        moved.append([c.weights.values - b for c, b in zip(assembled.clients, before, strict=True)])
+        moved.append(step_of(assembled, module))
     for a, b in zip(*moved, strict=True):
         assert (a - b).norm() < 0.01 * a.norm()
 
@@ -154,25 +164,6 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, engine: ModuleType) 
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
-@pytest.mark.parametrize("engine", OTHERS)
-@pytest.mark.parametrize("overrides", [{"averaging": "samples"}, {"normalisation": "local"}, {}])
-def test_averages_are_the_same_to_the_bit(tmp_path: Path, engine: ModuleType, overrides: dict[str, Any]) -> None:
-    states = []
-    for module in (serial, engine):
-        job = federations.job("max_common", clients=8, **overrides)
-        assembled = federations.assemble(tmp_path, job)
-        generator = torch.Generator().manual_seed(0)
-        for client in assembled.clients:
-            for tensor in client.weights.state().values():
-                if tensor.is_floating_point():
-                    tensor.normal_(generator=generator)
-        before = federation.weights_digest(assembled.clients)
-        module.create(assembled).aggregate()
-        states.append(federation.weights_digest(assembled.clients))
-        assert states[-1] != before
-    assert states[0] == states[1]
-
-
 @pytest.mark.parametrize("family", registry.names("family"))
 def test_bfloat16_is_near(tmp_path: Path, family: str) -> None:
     """Its numbers have 8 bits: the first step moves the weights by what it should within a fifth, and not exactly."""
@@ -180,9 +171,7 @@ def test_bfloat16_is_near(tmp_path: Path, family: str) -> None:
     for name in ("float32", "bfloat16"):
         job = dataclasses.replace(federations.job(family=family, local_epochs=1, slices=2), precision=name)
         assembled = federations.assemble(tmp_path, job)
-        before = [client.weights.values.clone() for client in assembled.clients]
-        fast.create(assembled).train(1)
-        moved.append([c.weights.values - b for c, b in zip(assembled.clients, before, strict=True)])
+        moved.append(step_of(assembled, fast))
     for a, b in zip(*moved, strict=True):
         assert 0 < (a - b).norm() < 0.2 * a.norm()
 
@@ -255,7 +244,7 @@ def test_steps_are_recorded_in_every_precision(tmp_path: Path, family: str, want
         assembled = federation.assemble(job, *paths.values(), device=torch.device("cuda"))
         with precision.applied(one):
             engine = module.create(assembled)
-            losses.append(engine.train(1))
+            losses.append(engine.train(1, assembled.server.download(assembled.clients)))
         assert engine.steps == Steps("recorded" if module is fast else "direct")
     assert losses[1] == pytest.approx(losses[0], rel=0.1 if wanted == "bfloat16" else 0.02)
 
@@ -353,15 +342,15 @@ def test_the_trial_leaves_no_trace(tmp_path: Path, record: type[Playback], overr
     ends = []
     for wrap in (None, record):
         assembled = small(tmp_path, **overrides)
-        before = federation.weights_digest(assembled.clients)
+        before = federations.digest(assembled)
         numbers = torch.get_rng_state()
         engine = fast.Fast(assembled, wrap)
-        assert federation.weights_digest(assembled.clients) == before
+        assert federations.digest(assembled) == before
         assert torch.equal(torch.get_rng_state(), numbers)
-        assert all(not c.velocity.values.any() for c in assembled.clients if c.velocity)
-        assert not any(client.weights.counters.any() for client in assembled.clients)
+        assert not any(velocity.values.any() for velocity in assembled.server.velocities.values())
+        assert not any(held.counters.any() for held in federations.numbers(assembled))
         history = federations.loop(assembled, engine).columns()
-        ends.append((federation.weights_digest(assembled.clients), history))
+        ends.append((federations.digest(assembled), history))
     assert ends[0] == ends[1]
 
 
@@ -423,7 +412,7 @@ def test_a_test_that_moves_statistics_does_so_in_every_round(tmp_path: Path) -> 
         one = federations.job(family="resnet", test_updates_statistics=True, evaluate_every=every)
         assembled = federations.assemble(tmp_path / str(every), one)
         trained(assembled, serial)
-        ends.append(federation.weights_digest(assembled.clients))
+        ends.append(federations.digest(assembled))
     assert ends[0] == ends[1]
 
 

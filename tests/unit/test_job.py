@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from flexifed.settings.job import Job
 from flexifed.training.checkpoint import Checkpoints, Saved
 from flexifed.training.history import History
+from flexifed.training.rules import Mean
+from flexifed.training.server import Server
 from tests.unit import federations
 
 JOB = federations.job("basic_common")
@@ -66,11 +69,16 @@ def test_a_record_of_other_code_is_not(tmp_path: Path) -> None:
     assert JOB.identity(path)["code"] == JOB.code()
 
 
+def nobody() -> Server:
+    """The server of a federation without clients."""
+    return Server([], [], Mean(), lambda client: pytest.fail("nobody starts"), torch.device("cpu"))
+
+
 @pytest.mark.parametrize("change", [*OLDER, *OTHER])
 def test_a_checkpoint_is_used_as_a_record_is(tmp_path: Path, change: str) -> None:
     identity = {"cell": "any", **JOB.settings()}
     older = copy.deepcopy(json.loads(json.dumps(identity)))
     (OLDER | OTHER)[change](older)
-    assert Checkpoints(tmp_path, older, 0).save(Saved(1, History(), ()), [])
-    restored = Checkpoints(tmp_path, identity, 0).restore([])
+    assert Checkpoints(tmp_path, older, 0, nobody()).save(Saved(1, History(), ()))
+    restored = Checkpoints(tmp_path, identity, 0, nobody()).restore()
     assert (restored is not None) == (change in OLDER)

@@ -55,7 +55,7 @@ def assert_as_recorded(cell: Path, kept: str, phase: str) -> int:
     """Every client's kept model reaches what the history and its card say of it; returns the round."""
     accuracy, described = recorded(cell, phase), index(cell, kept)
     assert described["phase"] == phase
-    for client, name in enumerate(described["models"]):
+    for client, name in ((int(number), name) for number, name in described["models"].items()):
         card = json.loads((cell / "models" / name).with_suffix(".json").read_text())
         (on_card,) = [entry for entry in card["accuracy"] if entry["client"] == client]
         expected = accuracy[described["round"], client]

@@ -15,7 +15,8 @@ from flexifed.sharing import plan, planning
 from flexifed.sharing.layers import Chain, Layer, chain
 from flexifed.sharing.plan import Average, Plan
 from flexifed.system.errors import UserError
-from flexifed.training import aggregation
+from flexifed.training import parts
+from tests import averages
 
 State = dict[str, Tensor]
 
@@ -73,24 +74,24 @@ def assert_values(result: Sequence[State], expected: Sequence[Sequence[float]]) 
     ],
 )
 def test_means_by_hand(strategy: str, expected: list[list[float]]) -> None:
-    assert_values(aggregation.apply(make(strategy), CHAINS, states()), expected)
+    assert_values(averages.apply(make(strategy), CHAINS, states()), expected)
 
 
 def test_weighted_mean_by_hand() -> None:
     """Weights 1, 1, 2: (1 + 3 + 2 * 8) / 4 = 5; within clients 0 and 1 the plain mean."""
-    result = aggregation.apply(make("max_common"), CHAINS, states(), weights=[1, 1, 2])
+    result = averages.apply(make("max_common"), CHAINS, states(), weights=[1, 1, 2])
     assert_values(result, [[5, 15, 200, 3000], [5, 15, 200, 3000], [5, 700, 9000]])
 
 
 def test_weights_are_relative() -> None:
     """Weights 30 and 10: (3 * 1 + 3) / 4 = 1.5, (3 * 10 + 20) / 4 = 12.5 and so on."""
-    result = aggregation.apply(make("clustered_fl"), CHAINS, states(), weights=[30, 10, 1])
+    result = averages.apply(make("clustered_fl"), CHAINS, states(), weights=[30, 10, 1])
     assert_values(result[:1], [[1.5, 12.5, 150, 2000]])
 
 
 def test_a_mean_needs_positive_weights() -> None:
     with pytest.raises(AssertionError, match="positive"):
-        aggregation.apply(make("max_common"), CHAINS, states(), weights=[1, 0, 1])
+        averages.apply(make("max_common"), CHAINS, states(), weights=[1, 0, 1])
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_a_mean_needs_positive_weights() -> None:
     ],
 )
 def test_classifier(classifier: str, expected: list[list[float]]) -> None:
-    assert_values(aggregation.apply(make("max_common", classifier), CHAINS, states()), expected)
+    assert_values(averages.apply(make("max_common", classifier), CHAINS, states()), expected)
 
 
 @pytest.mark.parametrize("strategy", ["standalone", "basic_common"])
@@ -123,7 +124,7 @@ def test_a_limit_on_common_layers_keeps_versions_apart_and_not_their_clients(
     limit: int | None, expected: list[list[float]]
 ) -> None:
     made = planning.make("vgg", "max_common", VERSIONS, CHAINS, "same_architecture", limit)
-    assert_values(aggregation.apply(made, CHAINS, states()), expected)
+    assert_values(averages.apply(made, CHAINS, states()), expected)
 
 
 def test_an_output_layer_is_not_a_hidden_layer_of_the_same_shape() -> None:
@@ -139,7 +140,7 @@ def test_unknown_classifier_setting() -> None:
 
 def test_normalisation_averaged_or_local_and_counters_always_local() -> None:
     for normalisation, expected in (("averaged", [2.0, 2.0, 2.0]), ("local", [0.5, 1.5, 4.0])):
-        result = aggregation.apply(make("max_common"), CHAINS, states(), normalisation=normalisation)
+        result = averages.apply(make("max_common"), CHAINS, states(), normalisation=normalisation)
         assert [s[f"{name}.mean"].item() for s, name in zip(result, ("a", "a", "first"), strict=True)] == expected
         assert [s[f"{name}.count"].item() for s, name in zip(result, ("a", "a", "first"), strict=True)] == [7, 8, 9]
         assert_values(result[2:], [[4, 700, 9000]])
@@ -147,7 +148,7 @@ def test_normalisation_averaged_or_local_and_counters_always_local() -> None:
 
 def test_inputs_are_left_alone_and_nothing_is_shared() -> None:
     given, untouched = states(), states()
-    result = aggregation.apply(make("max_common"), CHAINS, given)
+    result = averages.apply(make("max_common"), CHAINS, given)
     for s, t in zip(given, untouched, strict=True):
         assert all(torch.equal(s[key], t[key]) for key in t)
     addresses = [tensor.data_ptr() for s in (*given, *result) for tensor in s.values()]
@@ -155,11 +156,11 @@ def test_inputs_are_left_alone_and_nothing_is_shared() -> None:
 
 
 def test_order_of_clients_does_not_matter() -> None:
-    expected = aggregation.apply(make("max_common"), CHAINS, states())
+    expected = averages.apply(make("max_common"), CHAINS, states())
     for order in itertools.permutations(range(3)):
         chains = [CHAINS[i] for i in order]
         made = planning.make("vgg", "max_common", [VERSIONS[i] for i in order], chains, "same_architecture")
-        result = aggregation.apply(made, chains, [states()[i] for i in order])
+        result = averages.apply(made, chains, [states()[i] for i in order])
         for new, client in zip(result, order, strict=True):
             for key, tensor in expected[client].items():
                 torch.testing.assert_close(new[key], tensor)
@@ -175,8 +176,8 @@ def test_applying_twice_changes_nothing(weights: list[float] | None) -> None:
     ]
     chains = [chain(model) for model in fleet]
     made = planning.make("vgg", "max_common", versions, chains, "same_architecture")
-    once = aggregation.apply(made, chains, [model.state_dict() for model in fleet], weights)
-    twice = aggregation.apply(made, chains, once, weights)
+    once = averages.apply(made, chains, [model.state_dict() for model in fleet], weights)
+    twice = averages.apply(made, chains, once, weights)
     assert all(torch.equal(a[key], b[key]) for a, b in zip(once, twice, strict=True) for key in a)
 
 
@@ -184,14 +185,14 @@ def test_means_of_low_precision_states_are_accumulated_in_float32() -> None:
     """1/256 is lost when it is added to 1 in bfloat16; in float32 the mean of (1, 1 + 1/128, 1) is 1.0026."""
     made, values = make("basic_common"), [1.0, 1 + 1 / 128, 1.0]
     low = [{k: torch.full_like(t, v).bfloat16() for k, t in s.items()} for s, v in zip(states(), values, strict=True)]
-    mean = next(aggregation.averages(made, CHAINS, low))[0]["a.weight"]
+    mean = next(averages.averages(made, CHAINS, low))[0]["a.weight"]
     assert mean.dtype == torch.float32
     assert mean[0].item() == pytest.approx(1 + 1 / 384, abs=1e-6)
-    assert aggregation.apply(made, CHAINS, low)[0]["a.weight"].dtype == torch.bfloat16
+    assert averages.apply(made, CHAINS, low)[0]["a.weight"].dtype == torch.bfloat16
 
 
 def test_averages_come_group_by_group_under_each_clients_own_keys() -> None:
-    groups = list(aggregation.averages(make("max_common"), CHAINS, states()))
+    groups = list(averages.averages(make("max_common"), CHAINS, states()))
     assert [{client: list(means) for client, means in group.items()} for group in groups] == [
         {0: ["a.weight", "a.mean"], 1: ["a.weight", "a.mean"], 2: ["first.weight", "first.mean"]},
         {0: ["b.weight"], 1: ["b.weight"]},
@@ -203,10 +204,10 @@ def test_averages_come_group_by_group_under_each_clients_own_keys() -> None:
 
 def test_bytes_per_round() -> None:
     """Every weight has 2 values and the first layer's normalisation 1, of 4 bytes; counters are not sent."""
-    assert aggregation.bytes_per_round(make("max_common"), CHAINS, states()) == [36, 36, 12]
-    assert aggregation.bytes_per_round(make("max_common"), CHAINS, states(), "local") == [32, 32, 8]
-    assert aggregation.bytes_per_round(make("max_common", "none"), CHAINS, states()) == [20, 20, 12]
-    assert aggregation.bytes_per_round(make("standalone"), CHAINS, states()) == [0, 0, 0]
+    assert parts.bytes_per_round(make("max_common"), CHAINS, states()) == [36, 36, 12]
+    assert parts.bytes_per_round(make("max_common"), CHAINS, states(), "local") == [32, 32, 8]
+    assert parts.bytes_per_round(make("max_common", "none"), CHAINS, states()) == [20, 20, 12]
+    assert parts.bytes_per_round(make("standalone"), CHAINS, states()) == [0, 0, 0]
 
 
 STORED = """\

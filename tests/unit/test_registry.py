@@ -40,39 +40,36 @@ def test_the_driver_reads_a_whole_study_without_torch() -> None:
 
 
 def test_options_are_checked_against_the_signature() -> None:
-    registry.check_options("family", "vgg", "build", {"width": 1})  # a whole number is a valid float
+    registry.check_options("family", "vgg", {"width": 1})  # a whole number is a valid float
     with pytest.raises(UserError, match="must be a number"):
-        registry.check_options("family", "vgg", "build", {"width": True})
+        registry.check_options("family", "vgg", {"width": True})
 
 
-@pytest.mark.parametrize(
-    ("kind", "function"), [("family", "build"), ("dataset", "prepare"), ("partitioner", "partition")]
-)
-def test_every_option_says_what_it_may_be_and_its_default_is_allowed(kind: str, function: str) -> None:
+@pytest.mark.parametrize("kind", registry.OPTIONS_OF)
+def test_every_option_says_what_it_may_be_and_its_default_is_allowed(kind: str) -> None:
     for name in registry.names(kind):
-        known = registry.keywords(kind, name, function)
+        known = registry.keywords(kind, name)
         assert set(registry.allowed(kind, name)) == set(known)
-        registry.check_options(kind, name, function, known)
+        registry.check_options(kind, name, known)
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "function", "options", "expected"),
+    ("kind", "name", "options", "expected"),
     [
-        ("family", "vgg", "build", {"width": 0}, "width of family 'vgg' must be between 0.001 and 100, got 0"),
+        ("family", "vgg", {"width": 0}, "width of family 'vgg' must be between 0.001 and 100, got 0"),
         (
             "family",
             "vgg",
-            "build",
             {"dropout": "befor"},
             "unknown dropout of family 'vgg' 'befor'. Did you mean 'before'?",
         ),
-        ("dataset", "cinic10", "prepare", {"train": "valid"}, "Known: train, train+valid"),
-        ("partitioner", "dirichlet", "partition", {"alpha": float("nan")}, "must be between 1e-06 and 1e+06, got nan"),
-        ("partitioner", "iid", "partition", {"parts": -1}, "parts of partitioner 'iid' must be 0 or more, got -1"),
+        ("dataset", "cinic10", {"train": "valid"}, "Known: train, train+valid"),
+        ("partitioner", "dirichlet", {"alpha": float("nan")}, "must be between 1e-06 and 1e+06, got nan"),
+        ("partitioner", "iid", {"parts": -1}, "parts of partitioner 'iid' must be 0 or more, got -1"),
     ],
 )
 def test_values_of_options_are_checked_before_any_job(
-    kind: str, name: str, function: str, options: dict[str, object], expected: str
+    kind: str, name: str, options: dict[str, object], expected: str
 ) -> None:
     with pytest.raises(UserError, match=re.escape(expected)):
-        registry.check_options(kind, name, function, options)
+        registry.check_options(kind, name, options)

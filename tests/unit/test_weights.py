@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flexifed.engines import fast
-from flexifed.training import aggregation, federation, weights
+from flexifed.training import weights
 from tests.unit import federations
 
 
@@ -18,10 +18,10 @@ def test_vectors_beyond_the_free_memory_live_in_a_file_and_train_the_same(
     def trained(name: str) -> tuple[str, bool]:
         assembled = federations.assemble(tmp_path / name, federations.job(clients=8))
         engine = fast.create(assembled)
-        engine.train(1)
-        engine.aggregate()
+        assembled.server.upload(federations.trained(assembled, engine))
+        assembled.server.step()
         mapped = "flexifed-weights-" in Path("/proc/self/maps").read_text()
-        return federation.weights_digest(assembled.clients), mapped
+        return federations.digest(assembled), mapped
 
     in_memory = trained("in memory")
     monkeypatch.setattr(weights.machine, "free_memory", lambda: 0)
@@ -30,18 +30,18 @@ def test_vectors_beyond_the_free_memory_live_in_a_file_and_train_the_same(
     assert (in_memory[1], in_a_file[1]) == (False, True)
 
 
-def test_pieces_do_not_grow_with_the_clients(tmp_path: Path) -> None:
-    """Runs of layers with the same clients are one piece, so the work is a few large operations."""
+def test_parts_do_not_grow_with_the_clients(tmp_path: Path) -> None:
+    """Runs of layers with the same clients are one part, so the work is a few large operations."""
     counts = []
     for clients in (8, 32):
         assembled = federations.assemble(tmp_path / str(clients), federations.job(clients=clients))
-        counts.append(len(aggregation.pieces(assembled.plan, [c.weights for c in assembled.clients], "averaged")))
+        counts.append(len(assembled.server.parts))
     # VGG: conv1 of all; conv2 to conv6 of V2 to V4; conv7 of V3 and V4; and what is left of each of the four.
     assert counts == [7, 7]
 
 
 def test_every_number_of_a_client_is_in_its_vector_once(tmp_path: Path) -> None:
-    client = federations.assemble(tmp_path, federations.job()).clients[1]
-    client.weights.values.copy_(torch.arange(len(client.weights.values)))
-    places = torch.cat([t.flatten() for t in client.weights.state().values() if t.is_floating_point()])
-    assert len(places.unique()) == len(places) <= client.weights.layout.size
+    numbers = federations.numbers(federations.assemble(tmp_path, federations.job()))[1]
+    numbers.values.copy_(torch.arange(len(numbers.values)))
+    places = torch.cat([t.flatten() for t in numbers.state().values() if t.is_floating_point()])
+    assert len(places.unique()) == len(places) <= numbers.layout.size

@@ -161,6 +161,16 @@ def partitioner_code(wildcards):
     return partition_code(protocol_of(wildcards).partition.partitioner)
 
 
+def plan_code(wildcards):
+    """The digest of the code that a plan depends on."""
+    strategy, _ = STUDY.strategy(wildcards.strategy)
+    return codedigest.digest(
+        "flexifed.sharing.planning:for_family",
+        f"flexifed.strategies.{strategy or wildcards.strategy}:groups",
+        *(f"flexifed.models.{wildcards.family}:{name}" for name in ("KIND", "VERSIONS", "build")),
+    )
+
+
 def archive_digests(wildcards):
     """Digests, not addresses: another mirror of the same file changes nothing."""
     archives = STUDY.archives(wildcards.dataset) or registry.load("dataset", wildcards.dataset).ARCHIVES

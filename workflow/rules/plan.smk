@@ -18,10 +18,7 @@ rule plan:
         classifier=lambda wildcards: protocol_of(wildcards).classifier,
         common_layers=lambda wildcards: protocol_of(wildcards).common_layers,
         options=lambda wildcards: STUDY.family_options(wildcards.family, wildcards.protocol),
-        code=code(
-            "flexifed.sharing.planning:for_family",
-            "flexifed.strategies.{strategy}:groups",
-            *(f"flexifed.models.{{family}}:{name}" for name in ("KIND", "VERSIONS", "build")),
-        ),
+        strategy=lambda wildcards: STUDY.strategy(wildcards.strategy),
+        code=plan_code,
     script:
         "../scripts/plan.py"

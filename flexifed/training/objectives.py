@@ -1,0 +1,36 @@
+"""What a participant minimises beside its loss.
+
+A strategy's function `objective` returns one of these. It is given as its gradient, parameter by parameter, because
+that is what engines add to the gradient of the loss, in whatever shape they keep the parameters. The training loss in
+the history is that of the samples alone.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Objective(Protocol):
+    """A term that is added to the loss."""
+
+    def add_gradient(self, gradient: Tensor, now: Tensor, start: Tensor) -> None:
+        """Add the term's gradient, in place.
+
+        Args:
+            gradient: of the loss, of any shape.
+            now: the parameter, of the same shape.
+            start: the parameter as the participant downloaded it.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Proximal:
+    """mu / 2 times the squared distance from the downloaded model (FedProx, Li et al. 2020, equation 2)."""
+
+    mu: float
+
+    def add_gradient(self, gradient: Tensor, now: Tensor, start: Tensor) -> None:
+        """See `Objective.add_gradient`."""
+        gradient.add_(now, alpha=self.mu).sub_(start, alpha=self.mu)

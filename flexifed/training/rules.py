@@ -1,0 +1,89 @@
+"""The server's step: how a part of the model moves once a cohort's uploads are in.
+
+A strategy's function `server` returns a rule. Rules work on vectors, value by value, in place. FedOpt's reading (Reddi
+et al. 2021, Algorithm 2) is common to all of them: the mean of the uploads less the present value is a step that the
+server may scale, or keep in a momentum.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Rule(Protocol):
+    """How uploads become the next value of a part.
+
+    Attributes:
+        STATE: names of the vectors, like the part and zero at first, that the rule keeps from round to round.
+        RELATIVE: whether the step begins at the present value; `now` is only there then.
+        steps_buffers: whether running statistics of normalisations move as weights do; otherwise they are the mean.
+    """
+
+    STATE: ClassVar[tuple[str, ...]]
+    RELATIVE: ClassVar[bool]
+
+    @property
+    def steps_buffers(self) -> bool:
+        """See above."""
+        ...
+
+    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
+        """Turn `mean` into the next value.
+
+        Args:
+            now: the present value `[n]`, left as it is.
+            mean: of the uploads, weighted as the protocol says, `[n]`; changed.
+            state: one vector `[n]` for each name in `STATE`; changed.
+            uploads: how many there were.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The next value is the mean of the uploads (FedAvg, McMahan et al. 2017, Algorithm 1; FlexiFed)."""
+
+    STATE: ClassVar[tuple[str, ...]] = ()
+    RELATIVE: ClassVar[bool] = False
+    steps_buffers: ClassVar[bool] = False
+
+    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
+        """See `Rule.step`: the mean is what is wanted."""
+
+
+@dataclass(frozen=True)
+class SumOfDifferences:
+    """w + rate * sum of (w_k - w) over the uploads, which is not divided by their number.
+
+    From "Practicing Federated Learning" (chapter 3, `server.py`). A rate of one by the number of uploads is FedAvg, and
+    gives its very bits.
+    """
+
+    rate: float
+    steps_buffers: bool = True
+    STATE: ClassVar[tuple[str, ...]] = ()
+    RELATIVE: ClassVar[bool] = True
+
+    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
+        """See `Rule.step`. The sum is uploads times the mean less `now`; a whole step ends at the very mean."""
+        torch.lerp(now, mean, self.rate * uploads, out=mean)
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """v = momentum * v + (w - mean), then w - rate * v (FedAvgM, Hsu et al. 2019, section 3.2)."""
+
+    momentum: float
+    rate: float
+    steps_buffers: bool = False
+    STATE: ClassVar[tuple[str, ...]] = ("momentum",)
+    RELATIVE: ClassVar[bool] = True
+
+    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
+        """See `Rule.step`."""
+        velocity = state["momentum"]
+        velocity.mul_(self.momentum).add_(now).sub_(mean)
+        torch.sub(now, velocity, alpha=self.rate, out=mean)

@@ -1,0 +1,294 @@
+"""The server: one copy of every part that a plan shares, and what each client keeps for itself between its rounds.
+
+A participant downloads its model (the server's parts, the rest from its own store), trains it, and uploads it. Uploads
+are folded into means as they come, in the order of the clients; when the cohort is through, the server takes its step.
+So memory is what is personal, two copies of what is shared, and the models under way, however many clients there are.
+
+Before anybody has uploaded a part, the server has no value of it, and everybody starts from its own initial values,
+which come from the seed and are not stored here.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flexifed.training.client import Client, Turn
+from flexifed.training.parts import Part, Range, rest
+from flexifed.training.rules import Rule
+from flexifed.training.weights import Layout, Weights, vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part lies in a client's vector."""
+
+    part: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Makeup:
+    """What a client's vector is made of; clients that hold the same parts at the same places share one of these.
+
+    Attributes:
+        layout: of the vector.
+        places: of the parts.
+        personal: ranges that are in no part.
+        shared_buffers: ranges of running statistics that are in a part.
+    """
+
+    layout: Layout
+    places: tuple[Place, ...]
+    personal: tuple[Range, ...]
+    shared_buffers: tuple[Range, ...]
+
+
+@dataclass
+class Held:
+    """A part on the server.
+
+    Attributes:
+        value: `[length]`; None until it has been uploaded.
+        state: the rule's vectors, each `[length]`.
+        mean: of the uploads of this round so far; between rounds only memory.
+        start: mean of what this round's participants had downloaded, where the part has no value and the rule asks.
+        total: of the uploads' shares.
+        uploads: in this round so far.
+    """
+
+    value: Tensor | None = None
+    state: dict[str, Tensor] = field(default_factory=dict)
+    mean: Tensor | None = None
+    start: Tensor | None = None
+    total: float = 0.0
+    uploads: int = 0
+
+
+class Server:
+    """Holds the federation's numbers between turns."""
+
+    def __init__(
+        self,
+        clients: Sequence[Client],
+        parts: Sequence[Part],
+        rule: Rule,
+        initial: Callable[[Client], Weights],
+        device: torch.device,
+        *,
+        averaging: str = "uniform",
+        keeps_momentum: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Args:
+        clients: of the federation, by id.
+        parts: what they share.
+        rule: the server's step.
+        initial: a client's initial numbers, which are copied.
+        device: where shared parts and models under way are.
+        averaging: `uniform`, or `samples` for uploads weighted by the clients' numbers of training samples.
+        keeps_momentum: whether clients keep the momentum of their optimiser over the rounds.
+        dtype: of all values.
+        """
+        self.clients, self.parts, self.rule, self.initial = clients, parts, rule, initial
+        self.device, self.averaging, self.dtype = device, averaging, dtype
+        self.makeups = _makeups(clients, parts)
+        self.held = [Held() for _ in parts]
+        sizes = {c.id: _length(self.makeups[c.id].personal) for c in clients}
+        with_some = [client for client, size in sizes.items() if size]
+        self.personal = dict(zip(with_some, vectors([sizes[c] for c in with_some], device, dtype), strict=True))
+        self.counters: dict[int, Tensor] = {}
+        self.statistics: dict[int, Tensor] = {}
+        self.turns: dict[int, int] = {}
+        momenta = vectors([c.layout.size for c in clients], device, dtype) if keeps_momentum else []
+        self.velocities = {
+            c.id: Weights(c.layout, values, torch.zeros(len(c.layout.counters), dtype=torch.int64))
+            for c, values in zip(clients if keeps_momentum else [], momenta, strict=True)
+        }
+        self.slots: dict[tuple[str, int], Weights] = {}
+
+    def download(self, crew: Sequence[Client]) -> list[Turn]:
+        """The models of participants that are under way together; they are good until the next download."""
+        seen: dict[str, int] = {}
+        turns = []
+        for client in crew:
+            place = seen[client.version] = seen.get(client.version, -1) + 1
+            slot = self._slot(client, place)
+            self.copy_model(client, slot)
+            number = 1 + self.turns.get(client.id, 0)
+            turns.append(Turn(client, slot, self.velocities.get(client.id), number))
+        return turns
+
+    def _slot(self, client: Client, place: int) -> Weights:
+        key = (client.version, place)
+        if key not in self.slots:
+            values = torch.zeros(client.layout.size, dtype=self.dtype, device=self.device)
+            counters = torch.zeros(len(client.layout.counters), dtype=torch.int64, device=self.device)
+            self.slots[key] = Weights(client.layout, values, counters)
+        return self.slots[key]
+
+    def copy_model(self, client: Client, into: Weights) -> None:
+        """A client's model as it is at this time, whether or not the client has ever taken part."""
+        makeup = self.makeups[client.id]
+        if client.id not in self.turns or any(self.held[place.part].value is None for place in makeup.places):
+            into.copy_(self.initial(client))
+        if client.id in self.personal and client.id in self.turns:
+            _scatter(self.personal[client.id], into.values, makeup.personal)
+        for place in makeup.places:
+            value = self.held[place.part].value
+            if value is not None:
+                into.values[place.start : place.stop].copy_(value)
+        if client.id in self.statistics:
+            _scatter(self.statistics[client.id], into.values, makeup.shared_buffers)
+        if client.id in self.counters:
+            into.counters.copy_(self.counters[client.id])
+
+    def upload(self, turns: Sequence[Turn]) -> None:
+        """Fold in what participants share, and keep what is theirs alone."""
+        for turn in turns:
+            client, values = turn.client, turn.weights.values
+            share = float(len(client.train)) if self.averaging == "samples" else 1.0
+            makeup = self.makeups[client.id]
+            for place in makeup.places:
+                held = self.held[place.part]
+                if held.value is None and self.rule.RELATIVE:
+                    start = self.initial(client).values[place.start : place.stop].to(self.device)
+                    held.start = _fold(held.start, start, share, held)
+                held.mean = _fold(held.mean, values[place.start : place.stop], share, held)
+                held.total += share
+                held.uploads += 1
+            if client.id in self.personal:
+                _gather(values, makeup.personal, self.personal[client.id])
+            self._keep_counters(turn)
+            self.statistics.pop(client.id, None)
+            self.turns[client.id] = self.turns.get(client.id, 0) + 1
+
+    def keep_statistics(self, turns: Sequence[Turn]) -> None:
+        """Keep what a test in training mode has moved: running statistics, and how many batches they are of."""
+        for turn in turns:
+            client, makeup = turn.client, self.makeups[turn.client.id]
+            values = turn.weights.values
+            self.statistics[client.id] = _gather(values, makeup.shared_buffers)
+            if client.id in self.personal:
+                _gather(values, makeup.personal, self.personal[client.id])
+            self._keep_counters(turn)
+
+    def _keep_counters(self, turn: Turn) -> None:
+        if len(turn.weights.counters):
+            self.counters[turn.client.id] = turn.weights.counters.clone()
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """The cohort is through: every part that was uploaded takes its next value."""
+        for part, held in zip(self.parts, self.held, strict=True):
+            if held.uploads:
+                assert held.mean is not None
+                self._step(part, held, held.mean)
+                held.value, held.mean = held.mean, held.value
+                held.start, held.total, held.uploads = None, 0.0, 0
+
+    def _step(self, part: Part, held: Held, mean: Tensor) -> None:
+        now = held.start if held.value is None else held.value
+        if now is None:
+            now = mean  # of a rule that does not look at it
+        for name in self.rule.STATE:
+            if name not in held.state:
+                held.state[name] = torch.zeros_like(mean)
+        plain = [] if self.rule.steps_buffers else [mean[a:b].clone() for a, b in part.buffers]
+        self.rule.step(now, mean, held.state, held.uploads)
+        for (a, b), statistics in zip(part.buffers, plain, strict=False):
+            mean[a:b].copy_(statistics)
+
+    def same_model(self, client: Client) -> Hashable:
+        """Equal for clients whose models are equal, as far as that follows from what is shared."""
+        alone = client.id in self.personal or client.id in self.statistics
+        return client.id if alone else (client.version, self.makeups[client.id].places)
+
+    def described(self) -> dict[str, Any]:
+        """Which tensors there are, as JSON: what a checkpoint needs before it can be read."""
+        return {
+            "parts": [i for i, held in enumerate(self.held) if held.value is not None],
+            "turns": sorted(self.turns.items()),
+            "statistics": sorted(self.statistics),
+        }
+
+    def make_room(self, described: Mapping[str, Any]) -> None:
+        """Be as a server was that gave this description, but for the numbers, which `tensors` then has room for."""
+        for i, (part, held) in enumerate(zip(self.parts, self.held, strict=True)):
+            there = i in described["parts"]
+            held.value = self._room(part.length) if there else None
+            held.state = {name: self._room(part.length) for name in self.rule.STATE if there}
+        self.turns = dict(described["turns"])
+        self.counters = {
+            c: torch.zeros(n, dtype=torch.int64, device=self.device)
+            for c in self.turns
+            if (n := len(self.clients[c].layout.counters))
+        }
+        self.statistics = {c: self._room(_length(self.makeups[c].shared_buffers)) for c in described["statistics"]}
+
+    def _room(self, length: int) -> Tensor:
+        return torch.zeros(length, dtype=self.dtype, device=self.device)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All numbers that the next round depends on, by name."""
+        found: dict[str, Tensor] = {}
+        for i, held in enumerate(self.held):
+            if held.value is not None:
+                found[f"part{i:04}.value"] = held.value
+                found |= {f"part{i:04}.{name}": vector for name, vector in held.state.items()}
+        for client in sorted(self.turns):
+            of_client = {
+                "personal": self.personal.get(client),
+                "statistics": self.statistics.get(client),
+                "counters": self.counters.get(client),
+                "velocity": self.velocities[client].values if client in self.velocities else None,
+            }
+            found |= {f"client{client:06}.{name}": t for name, t in of_client.items() if t is not None}
+        return found
+
+
+def _makeups(clients: Sequence[Client], parts: Sequence[Part]) -> list[Makeup]:
+    places: list[list[Place]] = [[] for _ in clients]
+    for number, part in enumerate(parts):
+        for holder, start in zip(part.clients, part.starts, strict=True):
+            places[holder].append(Place(number, start, start + part.length))
+    made: dict[tuple[str, tuple[Place, ...]], Makeup] = {}
+    found = []
+    for client in clients:
+        key = (client.version, tuple(places[client.id]))
+        if key not in made:
+            made[key] = _makeup(client.layout, key[1])
+        found.append(made[key])
+    return found
+
+
+def _makeup(layout: Layout, places: tuple[Place, ...]) -> Makeup:
+    taken = [(place.start, place.stop) for place in places]
+    shared = tuple((a, b) for a, b in layout.buffers if any(start <= a and b <= stop for start, stop in taken))
+    return Makeup(layout, places, rest(taken, layout.size), shared)
+
+
+def _fold(mean: Tensor | None, values: Tensor, share: float, held: Held) -> Tensor:
+    """The running mean with one more entry: exact on equal entries, and one tensor however many there are."""
+    if mean is None:
+        return values.clone()
+    return mean.lerp_(values, share / (held.total + share)) if held.uploads else mean.copy_(values)
+
+
+def _length(ranges: Sequence[Range]) -> int:
+    return sum(b - a for a, b in ranges)
+
+
+def _gather(values: Tensor, ranges: Sequence[Range], into: Tensor | None = None) -> Tensor:
+    """The values in these ranges, one after the other."""
+    found = torch.cat([values[a:b] for a, b in ranges]) if ranges else values[:0].clone()
+    return found if into is None else into.copy_(found)
+
+
+def _scatter(found: Tensor, values: Tensor, ranges: Sequence[Range]) -> None:
+    """The inverse of `_gather`."""
+    for (a, b), run in zip(ranges, found.split([b - a for a, b in ranges]), strict=True):
+        values[a:b].copy_(run)
