@@ -19,6 +19,13 @@ _TITLES = {
     "charcnn": "CharCNN",
     "vdcnn": "VDCNN",
     "mlp": "MLP",
+    "cnn": "CNN",
+    "resnet18": "ResNet-18",
+    "mnist": "MNIST",
+    "fedavg": "FedAvg",
+    "fedavgm": "FedAvgM",
+    "fedprox": "FedProx",
+    "server_rate": "Server rate",
 }
 
 

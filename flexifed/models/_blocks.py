@@ -4,13 +4,14 @@ Shapes: N samples, C channels, L length, F features; convolutions are 1-D on [N,
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from flexifed.system.errors import UserError
 
-NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
+NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
 
 
 def narrow(unit: int, width: float) -> int:
@@ -52,6 +53,15 @@ class Dropout(nn.Module):
         return x * keep.div_(1 - self.p)
 
 
+class ChannelDropout(Dropout):
+    """Dropout of whole channels of [N, C, H, W] (Tompson et al. 2015)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        return x * super().forward(torch.ones_like(x[:, :, :1, :1]))
+
+
 def set_generator(model: nn.Module, generator: torch.Generator | None) -> None:
     """Make every dropout of a model draw from `generator`, which must live on the model's device."""
     for module in model.modules():
@@ -69,7 +79,7 @@ class Residual(nn.Module):
     def __init__(
         self,
         conv: type[nn.Conv1d] | type[nn.Conv2d],
-        norm: type[nn.BatchNorm1d] | type[nn.BatchNorm2d],
+        norm: Callable[[int], nn.Module],
         channels_in: int,
         channels: int,
         *,
@@ -134,7 +144,7 @@ def initialise_defaults(model: nn.Module, generator: torch.Generator) -> None:
     """PyTorch's default initial values from a given generator; a family then overwrites what it does otherwise.
 
     Convolutions and linear layers: weight and bias uniform within 1/sqrt(fan_in). Embeddings: N(0, 1), the padding
-    row 0. Batch norm: weight 1, bias 0, running mean 0, running variance 1, counter 0.
+    row 0. Normalisation: weight 1, bias 0, running mean 0, running variance 1, counter 0.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):

@@ -22,7 +22,7 @@ from tests.miniature import FOLDERS, make_archives, serve, served
 
 DTYPES = {"image": ("uint8", "float16"), "text": ("int16",)}
 """By kind: pixels or decibels, and characters."""
-SIDES = {"digits8": 8}  # all others: 32, which every family of images reads
+SIDES = {"digits8": 8, "mnist": 28}  # all others: 32, which every family of images reads
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import gzip
 import io
 import tarfile
 import wave
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from flexifed.data.archives import Archive
-from flexifed.datasets import _speech, agnews, cifar10, cinic10
+from flexifed.datasets import _speech, agnews, cifar10, cinic10, mnist
 from flexifed.settings.rng import stream
 from flexifed.system.files import digest
 
@@ -39,7 +39,10 @@ def make_archives(folder: Path) -> dict[str, list[Archive]]:
     _write_tar(folder / "speech_commands_v0.02.tar.gz", _speech_commands(_speech.WORDS_V2))
     for name, rows in (("train", TRAIN_ROWS), ("test", TEST_ROWS)):
         (folder / f"{name}.csv").write_text(_ag_news(name, rows), newline="")
+    for file, values in _mnist():
+        (folder / file).write_bytes(gzip.compress(values, mtime=0))
     files = {
+        "mnist": tuple(archive.file for archive in mnist.ARCHIVES),
         "cifar10": ("cifar-10-binary.tar.gz",),
         "cinic10": ("CINIC-10.tar.gz",),
         "agnews": ("train.csv", "test.csv"),
@@ -70,6 +73,17 @@ def overlay(archives: Mapping[str, Iterable[Archive]], base_url: str) -> dict[st
         for entry in listed:
             entry["urls"] = list(entry["urls"])
     return {"datasets": {dataset: {"archives": listed} for dataset, listed in entries.items()}}
+
+
+def _mnist() -> Iterator[tuple[str, bytes]]:
+    """The files of MNIST with 400 and 200 images."""
+    generator = stream(0, "mnist")
+    for prefix, n in (("train", CLASSES * 40), ("t10k", TEST_IMAGES)):
+        images = generator.integers(0, 256, (n, 28, 28), dtype=np.uint8)
+        labels = generator.permutation(np.arange(n, dtype=np.uint8) % CLASSES)
+        for name, values in ((f"{prefix}-images-idx3-ubyte.gz", images), (f"{prefix}-labels-idx1-ubyte.gz", labels)):
+            header = np.array([mnist.MAGIC[values.ndim], *values.shape], ">u4")
+            yield name, header.tobytes() + values.tobytes()
 
 
 def _write_tar(path: Path, files: Iterable[tuple[str, bytes]]) -> None:

@@ -65,6 +65,9 @@ def prepared(folder: Path, kind: str = "image", n_train: int = 64, n_test: int =
 def job(strategy: str = "max_common", *, family: str = "vgg", seed: int = 0, **overrides: Any) -> Job:
     """A job on the small protocol with some of its values replaced."""
     cell = Cell(DATASETS[registry.constant("family", family, "KIND")], family, strategy, "small", seed)
+    versions = registry.constant("family", family, "VERSIONS")
+    if len(versions) != len(PROTOCOL.versions) and "versions" not in overrides:
+        overrides = {"versions": versions, "clients": len(versions) * (PROTOCOL.clients // len(versions)), **overrides}
     return Job(cell, dataclasses.replace(PROTOCOL, **overrides), {"width": WIDTH}, "serial")
 
 
