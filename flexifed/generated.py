@@ -19,6 +19,7 @@ from flexifed.settings import registry
 from flexifed.settings.protocol import Protocol
 from flexifed.study import config
 from flexifed.study.config import Study
+from flexifed.system.errors import UserError
 from flexifed.system.files import complete
 
 ROOT = Path(__file__).parent.parent
@@ -255,7 +256,13 @@ def contents() -> dict[Path, str]:
 
 
 def write() -> list[Path]:
-    """Rewrite the generated files; returns their paths."""
+    """Rewrite the generated files; returns their paths.
+
+    Raises:
+        UserError: the package does not lie in a checkout of the repository, whose files these are.
+    """
+    if not CONFIG.is_dir():
+        raise UserError(f"{ROOT} is no checkout of the repository (no config/): run `generate` in one.")
     files = contents()
     for path, text in files.items():
         with complete(path) as partial:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -167,6 +168,14 @@ def test_make_study_without_a_study_says_what_there_is() -> None:
     done = subprocess.run(["make", "-n", "study"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "NAME=, one of" in done.stderr and "figure4" in done.stderr and "CONFIG=" in done.stderr
+
+
+def test_generate_outside_a_checkout(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "flexifed", tmp_path / "flexifed", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "flexifed", "generate"]
+    done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path} is no checkout of the repository (no config/): run `generate` in one.\n"
 
 
 def test_the_folder_of_a_studys_results(folder: Path) -> None:
