@@ -47,7 +47,7 @@ def _type(node: dict[str, Any]) -> str:
     if "$ref" in node:
         return f"*{node['$ref'].split('/')[-1]}*"
     if "enum" in node:
-        return ", ".join(f"`{value}`" for value in node["enum"])
+        return ", ".join(f"`{'null' if value is None else value}`" for value in node["enum"])
     if "anyOf" in node:
         return " or ".join(_type(option) for option in node["anyOf"] if option.get("type") != "null")
     if node.get("type") == "array":
