@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PROFILE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,local)
+STUDIES = $(basename $(notdir $(wildcard config/studies/*.yaml)))
 SNAKEMAKE = $(BIN)/snakemake $(addprefix --profile ,profiles/$(PROFILE) $(wildcard profiles/site))
 
 .PHONY: help setup quick local-cpu study table1 reference-report bench test faults slurm-test check generate clean
@@ -24,26 +25,26 @@ $(VENV)/.installed: requirements.txt
 # Partitions and plans are brought up to date by a run of their own, so that cells follow their content (see Snakefile).
 # Where something fails, the report is made from the rest, marks what is missing, and the exit code stays.
 define study
-	@$(BIN)/python -m flexifed cells $(addprefix --config ,$(1)) >/dev/null
-	@code=0; \
+	@results=$$($(BIN)/python -m flexifed results $(addprefix --config ,$(1))) || exit $$?; \
+	code=0; \
 	$(SNAKEMAKE) inputs --configfile $(1) || code=$$?; \
 	$(SNAKEMAKE) --configfile $(1) || code=$$?; \
 	if [ $$code -ne 0 ]; then \
 		echo "Something failed, see above. The report is made from the cells that are there."; \
-		$(SNAKEMAKE) --configfile $(1) --config partial=true --quiet all; \
-		exit $$code; \
-	fi
+		$(SNAKEMAKE) --configfile $(1) --config partial=true --quiet all || exit $$code; \
+	fi; \
+	echo "Report: $$results/report.html"; \
+	exit $$code
 endef
 
 quick: setup ## the whole pipeline on data that needs no download: results/quick/report.html
 	$(call study,config/quick.yaml)
-	@echo "Report: results/quick/report.html"
 
 local-cpu: setup ## real data from a local copy on CPU cores, about an hour: see config/local-cpu.yaml
 	$(call study,config/local-cpu.yaml)
 
-study: setup ## one of config/studies: make study NAME=figure4 [OVERLAY="small ..."]
-	$(call study,config/studies/$(NAME).yaml $(OVERLAY:%=config/overlays/%.yaml))
+study: setup ## one of config/studies, or your own: make study NAME=figure4 [OVERLAY="small ..."], make study CONFIG=mine.yaml
+	$(call study,$(or $(CONFIG),config/studies/$(or $(NAME),$(error give NAME=, one of $(STUDIES), or CONFIG=your-own.yaml)).yaml) $(OVERLAY:%=config/overlays/%.yaml))
 
 table1: setup ## the paper's Table 1 (120 training jobs; use a GPU or a cluster)
 	$(call study,config/config.yaml)

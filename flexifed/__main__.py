@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     cells.add_argument("--config", **CONFIG)
     cells.set_defaults(run=_cells)
 
+    results = commands.add_parser("results", help="check a study, and print the folder of its results")
+    results.add_argument("--config", **CONFIG)
+    results.set_defaults(run=_results)
+
     reference = commands.add_parser(
         "reference", help="list a queue of reference results, or work on it for some minutes (docs/reference.md)"
     )
@@ -215,6 +219,15 @@ def _cells(arguments: argparse.Namespace) -> None:
         folder = layout.study_folder(study.name) / layout.CELL.format(**vars(cell))
         print(f"{_state(study.job(cell), folder, layout.cell_files(study.keep_models)):5} {cell}")
     preflight.check(study, _files(arguments)[0])
+
+
+def _results(arguments: argparse.Namespace) -> None:
+    from flexifed.settings import layout
+    from flexifed.study import preflight
+
+    study, _ = _study(arguments)
+    preflight.check(study, _files(arguments)[0])
+    print(layout.study_folder(study.name))
 
 
 def _state(job: "Job", folder: Path, expected: Sequence[str]) -> str:

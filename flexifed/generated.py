@@ -19,6 +19,7 @@ from flexifed.settings import registry
 from flexifed.settings.protocol import Protocol
 from flexifed.study import config
 from flexifed.study.config import Study
+from flexifed.system.errors import UserError
 from flexifed.system.files import complete
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +47,7 @@ def _type(node: dict[str, Any]) -> str:
     if "$ref" in node:
         return f"*{node['$ref'].split('/')[-1]}*"
     if "enum" in node:
-        return ", ".join(f"`{value}`" for value in node["enum"])
+        return ", ".join(f"`{'null' if value is None else value}`" for value in node["enum"])
     if "anyOf" in node:
         return " or ".join(_type(option) for option in node["anyOf"] if option.get("type") != "null")
     if node.get("type") == "array":
@@ -256,7 +257,13 @@ def contents() -> dict[Path, str]:
 
 
 def write() -> list[Path]:
-    """Rewrite the generated files; returns their paths."""
+    """Rewrite the generated files; returns their paths.
+
+    Raises:
+        UserError: the package does not lie in a checkout of the repository, whose files these are.
+    """
+    if not CONFIG.is_dir():
+        raise UserError(f"{ROOT} is no checkout of the repository (no config/): run `generate` in one.")
     files = contents()
     for path, text in files.items():
         with complete(path) as partial:

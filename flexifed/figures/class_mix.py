@@ -27,7 +27,7 @@ def draw(
         test_labels: int64 [M], the class of each test sample.
         classes: class names.
     """
-    figure = Figure(figsize=(9.2, 1.4 + 0.26 * len(clients) + 0.17 * -(-len(classes) // 8)))
+    figure = Figure(figsize=(9.2, 1.55 + 0.26 * len(clients) + 0.17 * -(-len(classes) // 10)))
     panels = figure.subplots(1, 2, sharey=True)
     palette, rows = _class_colours(len(classes)), range(len(clients))
     for panel, split, labels in zip(panels, ("train", "test"), (train_labels, test_labels), strict=True):
@@ -40,7 +40,7 @@ def draw(
     panels[0].set_yticks(rows, [f"client {i}" for i in rows])
     panels[0].set_ylim(len(clients) - 0.4, -0.6)
     handles: list[Artist] = [Patch(color=colour, label=name) for colour, name in zip(palette, classes, strict=True)]
-    legend_below(figure, handles, 8)
+    legend_below(figure, handles, 10, "classes")
     return figure
 
 

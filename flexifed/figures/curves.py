@@ -39,7 +39,7 @@ def curve(panel: Axes, per_seed: pd.DataFrame, colour: str) -> None:
     n_seeds = len(per_seed.columns)
     rounds, values = per_seed.index.to_numpy(), per_seed.to_numpy()
     mean = np.nanmean(values, axis=1)
-    panel.plot(rounds, mean, color=colour, linewidth=1.1, marker="o" if len(rounds) == 1 else None)
+    panel.plot(rounds, mean, color=colour, linewidth=1.5, marker="o" if len(rounds) == 1 else None)
     if n_seeds == 2:
         low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
     elif n_seeds > 2:
@@ -50,4 +50,4 @@ def curve(panel: Axes, per_seed: pd.DataFrame, colour: str) -> None:
         return
     if len(rounds) == 1:
         panel.vlines(rounds, low, high, color=colour, linewidth=1.6)
-    panel.fill_between(rounds, low, high, color=colour, alpha=0.18, linewidth=0)
+    panel.fill_between(rounds, low, high, color=colour, alpha=0.1, linewidth=0)

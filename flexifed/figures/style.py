@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -113,10 +112,11 @@ def legend_above(
 ) -> None:
     """A legend above the panels, in as many columns as fit the figure."""
     columns = _columns_that_fit(figure, handles, handlelength)
+    columns = min(columns, at_most or columns)
     figure.legend(
-        handles=handles,
+        handles=_in_rows(handles, columns),
         loc="outside upper center",
-        ncols=min(columns, at_most or columns),
+        ncols=columns,
         columnspacing=_COLUMN_SPACING,
         handlelength=handlelength,
         handletextpad=_TEXT_PAD,
@@ -128,7 +128,7 @@ _COLUMN_SPACING, _TEXT_PAD = 1.2, 0.8
 
 
 def _columns_that_fit(figure: Figure, handles: Sequence[Artist], handlelength: float) -> int:
-    """Columns of a legend that is not wider than its figure; matplotlib fills one column after the other.
+    """Columns of a legend that is not wider than its figure.
 
     Texts are measured as they are drawn: hinting makes them some percent wider than their outlines.
     """
@@ -138,9 +138,14 @@ def _columns_that_fit(figure: Figure, handles: Sequence[Artist], handlelength: f
     widths = [9 * (handlelength + _TEXT_PAD + _COLUMN_SPACING) + text for text in texts]
     available = 72 * figure.get_figwidth() + 9 * _COLUMN_SPACING
     for n in range(len(widths), 1, -1):
-        if sum(max(column) for column in np.array_split(widths, n)) <= available:
+        if sum(max(widths[column::n]) for column in range(n)) <= available:
             return n
     return 1
+
+
+def _in_rows(handles: Sequence[Artist], columns: int) -> list[Artist]:
+    """Entries in the order in which matplotlib, which fills one column after the other, sets them row by row."""
+    return [handle for column in range(columns) for handle in handles[column::columns]]
 
 
 def sentence(text: str) -> Figure:
@@ -160,10 +165,18 @@ def panel_title(panel: Axes, text: str, columns: int = 44) -> None:
     panel.set_title(textwrap.fill(text, columns, break_on_hyphens=False))
 
 
-def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
+def legend_below(figure: Figure, handles: Sequence[Artist], columns: int, heading: str | None = None) -> None:
+    """A legend below the panels, in so many columns at most; the heading says what its entries are."""
     columns = min(columns, len(handles))
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=columns, handlelength=1, columnspacing=1.2, fontsize=8
+        handles=_in_rows(handles, columns),
+        title=heading,
+        title_fontsize=8,
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=1,
+        columnspacing=1.2,
+        fontsize=8,
     )
 
 

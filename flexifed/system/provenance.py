@@ -8,7 +8,7 @@ from typing import Any
 
 from flexifed.system import machine
 
-PACKAGES = ("torch", "torchvision", "torchaudio", "numpy", "pandas", "pyarrow")
+PACKAGES = ("flexifed", "torch", "torchvision", "torchaudio", "numpy", "pandas", "pyarrow")
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -27,7 +27,7 @@ def commit() -> dict[str, Any] | None:
 
 
 def packages() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on, as far as they are installed."""
+    """Versions of Python, of this package, and of those that numbers depend on, as far as they are installed."""
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from flexifed.study import config
+from flexifed.system import locks
 from tests.faults.conftest import FEW
 from tests.miniature import small_file_system
 from tests.workflow.conftest import REPOSITORY, copy
@@ -31,10 +32,7 @@ class Study:
     """A private checkout with one study in place of that of `make quick`, run as `make` runs it."""
 
     folder: Path
-
-    @property
-    def file(self) -> Path:
-        return self.folder / "config/quick.yaml"
+    file: Path
 
     @property
     def results(self) -> Path:
@@ -97,7 +95,7 @@ def study(folder: Path, n_cells: int, **hot: object) -> Study:
         "protocols": {"plain": short, "hot": {**short, **hot}},
         "families": {"vgg": {"width": 0.0625}},
     }
-    made = Study(copy(folder))
+    made = Study(copy(folder), folder / "config/quick.yaml")
     shutil.copy(REPOSITORY / "Makefile", made.folder)
     shutil.copy(REPOSITORY / "requirements.txt", made.folder)
     made.file.write_text(yaml.safe_dump(values))
@@ -237,21 +235,39 @@ def test_a_read_only_results_folder_stops_before_any_job(failed: Failed, read_on
 
 
 def test_two_drivers_on_one_results_folder(failed: Failed, tally: Tally) -> None:
-    """The second one is stopped by Snakemake's lock; the first one comes to its end."""
+    """The second one is stopped by Snakemake's lock; the first one comes to its end.
+
+    A driver of another study takes that lock away when it ends, and a third one of the same study is then stopped by
+    the lock of the cell: what docs/scale.md says.
+    """
     both, before = failed.study, failed.study.finished()
     cell = sorted(before)[0]
-    first_one = both.command(f"results/faulty/cells/{cell}/run.json", "--force")
+    target = (f"results/faulty/cells/{cell}/run.json", "--force")
     with (both.folder / "first.log").open("w") as log:
-        first = subprocess.Popen(first_one, cwd=both.folder, stdout=log, stderr=subprocess.STDOUT)
-        while not list((both.folder / ".snakemake/locks").glob("*")):
+        first = subprocess.Popen(both.command(*target), cwd=both.folder, stdout=log, stderr=subprocess.STDOUT)
+        while not (held := list((both.folder / ".snakemake/locks").glob("*"))):
             assert first.poll() is None, (both.folder / "first.log").read_text()[-3000:]
             time.sleep(0.01)
-        first.send_signal(signal.SIGSTOP)  # it holds its lock until the second one has come, however slow that is
+        first.send_signal(signal.SIGSTOP)  # it holds its lock until the others have come, however slow that is
         try:
-            code, output = both.snakemake(f"results/faulty/cells/{cell}/run.json", "--force")
+            code, output = both.snakemake(*target)
+            assert code != 0 and "Directory cannot be locked" in output
+            assert all(lock.exists() for lock in held)
+            other = another_study(both)
+            assert other.snakemake("results/other/plans/vgg/max_common/plain.json")[0] == 0
+            assert not any(lock.exists() for lock in held)
+            with locks.alone(both.results / "cells" / cell / ".lock", "this test"):
+                code, output = both.snakemake(*target)
+            assert code != 0 and f"is under way in another process ({os.getpid()})" in output
         finally:
             first.send_signal(signal.SIGCONT)
-        assert code != 0 and "Directory cannot be locked" in output
         assert first.wait() == 0, (both.folder / "first.log").read_text()[-3000:]
     assert both.finished() == before
     tally("second driver on the same results")
+
+
+def another_study(one: Study) -> Study:
+    """The same study under another name, in the same folder."""
+    file = one.folder / "config/other.yaml"
+    file.write_text(one.file.read_text().replace("study: faulty", "study: other"))
+    return replace(one, file=file)

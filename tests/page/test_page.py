@@ -186,9 +186,33 @@ def test_a_phone_scrolls_down_only(page: Page) -> None:
     assert not page.locator("nav ul").is_visible()
     open_all(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 375
-    assert sticking_out(page, ".scroll *") == []
-    wide = page.locator("#provenance .scroll").nth(1)
-    assert wide.evaluate("e => e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX === 'auto'")
+    assert sticking_out(page, "figure .scroll *") == []
+
+
+def test_a_phone_shows_rows_as_lists_with_the_headings(page: Page, table1: Locator) -> None:
+    page.set_viewport_size({"width": 375, "height": 700})
+    assert not table1.locator("thead").is_visible()
+    second = table1.locator("td").nth(1)
+    assert second.evaluate("e => getComputedStyle(e, '::before').content") == '"VGG-11"'
+    first, next_ = (table1.locator("td").nth(n).bounding_box() for n in (0, 1))
+    assert first and next_ and first["y"] + first["height"] <= next_["y"]
+
+
+def test_all_orderings_fit_a_laptop(page: Page) -> None:
+    page.set_viewport_size({"width": 1200, "height": 900})
+    assert page.locator("#the-answer thead th").count() == 7
+    assert page.locator("#the-answer .scroll").evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def test_a_dark_screen_stays_dark_and_paper_stays_white(page: Page) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    figure = page.locator("#final-numbers img")
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(ground) == "rgb(25, 25, 25)"
+    assert "invert" in figure.evaluate("e => getComputedStyle(e).filter")
+    page.emulate_media(color_scheme="dark", media="print")
+    assert page.evaluate(ground) == "rgb(255, 255, 255)"
+    assert figure.evaluate("e => getComputedStyle(e).filter") == "none"
 
 
 def test_paper_cuts_nothing(page: Page) -> None:
@@ -199,6 +223,13 @@ def test_paper_cuts_nothing(page: Page) -> None:
     assert sticking_out(page) == []
     assert page.locator("#provenance table").nth(1).is_visible()
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF-")
+
+
+def test_paper_ends_with_a_table_and_its_notes(page: Page) -> None:
+    """What stands on paper of another shape begins a page; notes alone would be an all but empty one."""
+    page.emulate_media(media="print")
+    last = page.locator("main .note").last
+    assert last.evaluate("e => getComputedStyle(e.parentElement).page") == "wide"
 
 
 def test_without_its_script_the_page_is_whole(browser: Browser, report_file: Path) -> None:

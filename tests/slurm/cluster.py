@@ -23,6 +23,7 @@ ETC = Path("/etc/slurm")
 LINKED = ("slurm.conf", "gres.conf")
 PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "setpriv")
 GPUS = 2
+GPU_MODEL = "pretend"
 
 CONFIG = """\
 ClusterName=pretend
@@ -59,12 +60,12 @@ SlurmdLogFile={folder}/slurmd.log
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=64000 Gres=gpu:{gpus} State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=64000 Gres=gpu:{model}:{gpus} State=UNKNOWN
 PartitionName=gpu Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 GRES = """\
 AutoDetect=off
-Name=gpu File={folder}/nvidia[0-{last}]
+Name=gpu Type={model} File={folder}/nvidia[0-{last}]
 """
 
 T = TypeVar("T")
@@ -212,7 +213,14 @@ def _free_ports(n: int) -> list[int]:
 
 def _write_files(folder: Path) -> None:
     host = socket.gethostname().split(".")[0]
-    settings = {"host": host, "ports": _free_ports(2), "folder": folder, "gpus": GPUS, "last": GPUS - 1}
+    settings = {
+        "host": host,
+        "ports": _free_ports(2),
+        "folder": folder,
+        "gpus": GPUS,
+        "model": GPU_MODEL,
+        "last": GPUS - 1,
+    }
     (folder / "slurm.conf").write_text(CONFIG.format(**settings))
     (folder / "gres.conf").write_text(GRES.format(**settings))
     for name in ("state", "spool"):

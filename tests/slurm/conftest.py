@@ -151,7 +151,10 @@ def start(cluster: Cluster) -> Iterator[Start]:
     drivers: list[Driver] = []
 
     def start(checkout: Checkout, *targets: str, profile: str = "slurm") -> Driver:
-        drivers.append(checkout.snakemake(*targets, "--profile", f"profiles/{profile}", *QUICK[profile]))
+        profiles = ["--profile", f"profiles/{profile}"]
+        if (checkout.folder / "profiles/site").exists():  # as `make` does
+            profiles += ["--profile", "profiles/site"]
+        drivers.append(checkout.snakemake(*targets, *profiles, *QUICK[profile]))
         return drivers[-1]
 
     try:

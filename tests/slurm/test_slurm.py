@@ -1,6 +1,7 @@
 """The cluster profiles on a real cluster of one node: to the end, and through what happens to jobs on clusters."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flexifed.study import config
-from tests.slurm.cluster import GPUS, Cluster, Job, until
+from tests.slurm.cluster import GPU_MODEL, GPUS, Cluster, Job, until
 from tests.slurm.conftest import RESULTS, STUDY, TABLES, Checkout, Start
 
 STANDALONE = "cifar10/resnet/standalone/smoke/seed0"
@@ -151,6 +152,24 @@ def test_a_killed_slurmd(cluster: Cluster, local: Checkout, one_cell_left: Check
     after = job(cluster, trainer.job)
     assert (after.state, after.restarts) == ("COMPLETED", 1 if away == "for long" else 0)
     assert one_cell_left.tables() == local.tables()
+
+
+def test_a_site_asks_for_a_type_of_gpu_and_prepares_the_shell_of_its_jobs(
+    cluster: Cluster, one_cell_left: Checkout, start: Start
+) -> None:
+    """The profile is made from the example, as a user makes it."""
+    site, environment = one_cell_left.folder / "profiles/site", one_cell_left.folder / "job.env"
+    shutil.copytree(one_cell_left.folder / "profiles/site.example", site)
+    profile = (site / "config.yaml").read_text()
+    assert '  # slurm_extra: "--exclude=node17"' in profile
+    profile = profile.replace('  # slurm_extra: "--exclude=node17"', '  slurm_extra: "--nice=7"')
+    profile += f"\nset-resources: [train:gpu_model={GPU_MODEL}]\nprecommand: env > {environment}\n"
+    (site / "config.yaml").write_text(profile)
+    start(one_cell_left, f"{RESULTS}/cells/{MAX_COMMON}/run.json").finish()
+    last = cluster.jobs()[-1]
+    assert last.gpus == f"gres:gpu:{GPU_MODEL}:1"
+    assert f"SLURM_JOB_ID={last.id}\n" in environment.read_text()
+    assert " Nice=7 " in cluster.run("scontrol", "show", "job", last.id)
 
 
 def test_any_scheduler_with_a_submit_command(

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -139,18 +140,46 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         assert process.wait() == 0
 
 
+def make_study(*variables: str) -> str:
+    """What `make study` would run."""
+    command = ["make", "-n", "study", *variables, f"BIN={Path(sys.executable).parent}"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 def test_make_study_takes_a_study_and_its_overlays() -> None:
-    """What `make study` does first, which is to check and list the cells, and the files that it gives to Snakemake."""
-    variables = ["NAME=disagreement", "OVERLAY=small disagreement-few", f"BIN={Path(sys.executable).parent}"]
-    done = subprocess.run(["make", "-n", "study", *variables], cwd=ROOT, capture_output=True, text=True, check=True)
-    check = next(line for line in done.stdout.splitlines() if " cells " in line).removesuffix(">/dev/null")
-    listed = subprocess.run(shlex.split(check), cwd=ROOT, capture_output=True, text=True)
-    assert len(listed.stdout.splitlines()) == 63
+    """The files that it gives to Snakemake are those that it checks first."""
+    files = ["config/studies/disagreement.yaml", "config/overlays/small.yaml", "config/overlays/disagreement-few.yaml"]
+    commands = make_study("NAME=disagreement", "OVERLAY=small disagreement-few")
+    assert commands.count(f"--configfile {' '.join(files)}") == 3
+    check = commands.partition("results=$(")[2].partition(")")[0]
+    assert check.endswith(" ".join(["results", *(f"--config {file}" for file in files)]))
     if not (ROOT / "local-data").exists():
-        assert listed.returncode == 2, "make stops here"
-        assert "datasets.cifar10.local: no copy of the data in local-data" in listed.stderr
-    overlays = "config/overlays/small.yaml config/overlays/disagreement-few.yaml"
-    assert f"--configfile config/studies/disagreement.yaml {overlays}" in done.stdout
+        done = subprocess.run(shlex.split(check), cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 2, "make stops here"
+        assert "datasets.cifar10.local: no copy of the data in local-data" in done.stderr
+
+
+def test_make_study_takes_a_file_of_ones_own() -> None:
+    commands = make_study("CONFIG=mine.yaml", "OVERLAY=small")
+    assert commands.count("--configfile mine.yaml config/overlays/small.yaml") == 3
+
+
+def test_make_study_without_a_study_says_what_there_is() -> None:
+    done = subprocess.run(["make", "-n", "study"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "NAME=, one of" in done.stderr and "figure4" in done.stderr and "CONFIG=" in done.stderr
+
+
+def test_generate_outside_a_checkout(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "flexifed", tmp_path / "flexifed", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "flexifed", "generate"]
+    done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path} is no checkout of the repository (no config/): run `generate` in one.\n"
+
+
+def test_the_folder_of_a_studys_results(folder: Path) -> None:
+    assert flexifed(folder, "results", "--config", "tiny.yaml").stdout == "results/tiny\n"
 
 
 def test_a_plan_is_printed(folder: Path) -> None:

@@ -12,6 +12,7 @@ from flexifed import generated
 from flexifed.study import config
 from flexifed.system.errors import UserError
 
+DOCUMENT = (generated.CONFIG / "README.md").read_text()
 CONFIGS = sorted(generated.CONFIG.glob("*.yaml"))
 
 STUDY: dict[str, Any] = {
@@ -37,6 +38,20 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
 def test_every_study_of_the_repository_is_valid(path: Path) -> None:
     assert config.read(path).cells()
+
+
+def test_the_complete_study_of_the_documents(tmp_path: Path) -> None:
+    example = next(block for block in DOCUMENT.split("```")[1:] if "\nstudy: " in block)
+    (tmp_path / "mine.yaml").write_text(example.removeprefix("yaml"))
+    study = config.read(tmp_path / "mine.yaml")
+    assert f"= {len(study.cells())} cells" in DOCUMENT
+    assert study.protocol("other_classes").rounds == study.protocol("same_classes").rounds == 10
+    assert study.protocol("other_classes").partition.options == {"alpha": 0.3}
+
+
+def test_the_documents_name_every_preset() -> None:
+    for name in config.Study.presets():
+        assert f"`{name}`" in DOCUMENT
 
 
 def test_the_default_study_is_table_1() -> None:

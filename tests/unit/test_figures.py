@@ -9,7 +9,7 @@ import pytest
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 
 from flexifed.analysis import tables
 from flexifed.analysis.collect import read_curves
@@ -116,6 +116,15 @@ def test_class_mix_counts(tmp_path: Path) -> None:
     assert train == [2, 0, 1, 1]  # cats of both clients, then dogs
     assert test == [1, 0, 0, 2]
     assert legend(figure) == ["cat", "dog"]
+
+
+def test_a_legend_of_several_rows_is_read_row_by_row() -> None:
+    """Ten classes in two rows; matplotlib itself would set 0 2 4 ... above 1 3 ..."""
+    figure = Figure(figsize=(9.2, 2))
+    style.legend_below(figure, [Patch(label=str(n)) for n in range(10)], 8)
+    figure.draw_without_rendering()
+    places = {text.get_text(): text.get_window_extent() for text in figure.legends[0].get_texts()}
+    assert sorted(places, key=lambda name: (-round(places[name].y0), places[name].x0)) == [str(n) for n in range(10)]
 
 
 def cells_by_colour(panel: matplotlib.axes.Axes) -> dict[str, int]:
