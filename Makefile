@@ -13,11 +13,13 @@ help: ## this list
 
 setup: $(VENV)/.installed ## install everything into .venv
 
+# Bytecode is compiled once, here: where Python may not write it (PYTHONDONTWRITEBYTECODE, a read-only folder), every process
+# would compile all of torch again, for seconds.
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
