@@ -57,8 +57,9 @@ reference-report: setup ## render what is in results/reference/full-width: table
 bench: setup ## measure this machine: results/bench/bench.md (about 15 minutes, on an otherwise idle machine)
 	$(BIN)/python -m flexifed bench
 
+# Three workers on two cores: one of them mostly waits for SLURM.
 test: setup check ## all checks and tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -rs
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -rs
 
 slurm-test: setup ## the smoke study on a real one-node SLURM cluster (root, apt-get install slurm-wlm munge), and what happens to jobs
 	SLURM_STUDY=smoke $(BIN)/python -m pytest tests/slurm -rs --durations=5
