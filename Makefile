@@ -14,11 +14,13 @@ help: ## this list
 
 setup: $(VENV)/.installed ## install everything into .venv
 
+# Bytecode is compiled once, here: where Python may not write it (PYTHONDONTWRITEBYTECODE, a read-only folder), every process
+# would compile all of torch again, for seconds.
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
@@ -56,8 +58,9 @@ reference-report: setup ## render what is in results/reference/full-width: table
 bench: setup ## measure this machine: results/bench/bench.md (about 15 minutes, on an otherwise idle machine)
 	$(BIN)/python -m flexifed bench
 
+# Three workers on two cores: one of them mostly waits for SLURM.
 test: setup check ## all checks and tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -rs
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -rs
 
 slurm-test: setup ## the smoke study on a real one-node SLURM cluster (root, apt-get install slurm-wlm munge), and what happens to jobs
 	SLURM_STUDY=smoke $(BIN)/python -m pytest tests/slurm -rs --durations=5

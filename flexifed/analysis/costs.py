@@ -117,7 +117,7 @@ def write(
         expected: the study's cells, in study order.
         protocols: the study's protocols by name.
     """
-    protocols = {name: protocols[name] for name in dict.fromkeys(cell.protocol for cell in expected)}
+    protocols = finals.of_cells(expected, protocols)
     table = costs(speed.by_seed(cells, expected, protocols), read_runs(runs), tables.read(table1))
     with files.complete(folder / "costs.csv") as partial:
         table.to_csv(partial, index=False, float_format="%.6f")

@@ -48,6 +48,11 @@ class Row(NamedTuple):
     seeds: tuple[int, ...]
 
 
+def of_cells(expected: Sequence[Cell], protocols: Mapping[str, Protocol]) -> dict[str, Protocol]:
+    """The protocols that the cells have, in the order of the cells."""
+    return {name: protocols[name] for name in dict.fromkeys(cell.protocol for cell in expected)}
+
+
 def rows(expected: Sequence[Cell]) -> list[Row]:
     """The lines of a study: blocks in study order, in each the paper's strategies in its order and then the others."""
     seeds: dict[tuple[str, str, str, str], list[int]] = {}

@@ -128,7 +128,7 @@ def write(
         expected: the study's cells, in study order.
         protocols: the study's protocols by name.
     """
-    protocols = {name: protocols[name] for name in dict.fromkeys(cell.protocol for cell in expected)}
+    protocols = finals.of_cells(expected, protocols)
     numbers = finals.final_numbers(cells, protocols)
     table = claims(numbers, speed.by_seed(cells, expected, protocols), tables.read(table1))
     with files.complete(folder / "headline.csv") as partial:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from flexifed.analysis import published, table3, typeset
+from flexifed.analysis import finals, published, table3, typeset
 from flexifed.analysis.collect import read_runs
 from flexifed.analysis.comparable import line_runs, obstacles_to_table1, remarks
 from flexifed.analysis.finals import MEAN, final_numbers, of_seeds, rows, seeds_by_line
@@ -151,7 +151,7 @@ def write(
         expected: the study's cells, in study order; those that are not there are shown as missing.
         protocols: the study's protocols by name; their `final` is read from here, not from the runs.
     """
-    protocols = {name: protocols[name] for name in dict.fromkeys(cell.protocol for cell in expected)}
+    protocols = finals.of_cells(expected, protocols)
     numbers = final_numbers(cells, protocols)
     run_table = read_runs(runs)
     first = table1(numbers, run_table, expected, protocols)

@@ -82,58 +82,40 @@ def _measure(folder: Path, out: Path, size: Size, device: str) -> Rows:
         + len(curves)
         + len(size.seeds) * (not reason)
     )
+    tables: dict[str, Rows] = {name: [] for name in summary.PARTS}
+    trained = tables["rounds"]
     with progress.bar("bench", "measurement") as shown:
         done = 0
 
-        def step(rows: Rows, add: Rows) -> None:
+        def add(name: str, columns: Sequence[str], rows: Rows) -> None:
             nonlocal done
             done += 1
-            rows += add
+            tables[name] += rows
+            with files.complete(out / f"{name}.csv") as partial:
+                pd.DataFrame(tables[name], columns=list(columns)).to_csv(partial, index=False, float_format="%.6g")
             shown(done, steps)
 
-        trained: Rows = []
         for workload in work.values():
-            one = rounds.measure(
-                workload,
-                candidates.known(device),
-                size.rounds,
-                n_test=size.n_test,
-                device=device,
-                threads=cores,
-            )
-            step(trained, one)
-            _write(trained, rounds.COLUMNS, out / "rounds.csv")
-
-        shared: Rows = []
+            known, n_test = candidates.known(device), size.n_test
+            one = rounds.measure(workload, known, size.rounds, n_test=n_test, device=device, threads=cores)
+            add("rounds", rounds.COLUMNS, one)
         for family, workload in work.items() if side_by_side else ():
             best = rounds.fastest(trained, family)
             peak = _peak(trained, family, best)
-            step(shared, cells.measure(workload, best, size.cells, cores=cores, cell_bytes=peak))
-            _write(shared, cells.COLUMNS, out / "cells.csv")
-
-        averaged: Rows = []
+            add("cells", cells.COLUMNS, cells.measure(workload, best, size.cells, cores=cores, cell_bytes=peak))
         for workload in _averaging(folder, size, device):
             one = averaging.measure(workload, candidates.aggregating(), size.aggregation, device=device, threads=cores)
-            step(averaged, one)
-            _write(averaged, averaging.COLUMNS, out / "aggregation.csv")
-
-        clustered: Rows = []
+            add("aggregation", averaging.COLUMNS, one)
         for clients in size.clustering_clients:
             most = size.clustering_pairwise
-            step(clustered, clustering.measure(AVERAGING_FAMILY, clients, size.clustering, most_pairwise=most))
-            _write(clustered, clustering.COLUMNS, out / "clustering.csv")
-
-        scaled: Rows = []
+            one = clustering.measure(AVERAGING_FAMILY, clients, size.clustering, most_pairwise=most)
+            add("clustering", clustering.COLUMNS, one)
         best = rounds.fastest(trained, SCALING_FAMILY)
         for varied, curve in curves.items():
             one = scaling.measure(varied, curve, best, size.scaling, device=device, threads=cores)
-            step(scaled, one)
-            _write(scaled, scaling.COLUMNS, out / "scaling.csv")
-
-        planned: Rows = []
+            add("scaling", scaling.COLUMNS, one)
         for seeds in () if reason else size.seeds:
-            step(planned, dryrun.measure(seeds, size.dryrun))
-            _write(planned, dryrun.COLUMNS, out / "dryrun.csv")
+            add("dryrun", dryrun.COLUMNS, dryrun.measure(seeds, size.dryrun))
     return trained
 
 
@@ -156,8 +138,3 @@ def _averaging(folder: Path, size: Size, device: str) -> Iterable[Workload]:
         with process("the free memory") as one:
             available = one.call(memory.available, torch.device(device))
         yield averaging.fitting(widths, len(candidates.aggregating()) - 1, available)
-
-
-def _write(rows: Rows, columns: Sequence[str], path: Path) -> None:
-    with files.complete(path) as partial:
-        pd.DataFrame(rows, columns=list(columns)).to_csv(partial, index=False, float_format="%.6g")

@@ -81,25 +81,17 @@ GPU = Size(
     dryrun=Limit(repetitions=3, seconds=15),
 )
 
-CPU = Size(
+CPU = replace(
+    GPU,
     name="cut down: 4 clients, one of each version, 125 samples each, 1 local epoch",
     n_train=4_000,
-    width=1.0,
     protocol=Protocol(clients=4, partition=Partition(options={"parts": 32}), slices=1, local_epochs=1),
     rounds=Limit(repetitions=3, seconds=90),
     cells=Limit(repetitions=3, seconds=35),
-    aggregation_clients=(8, 40, 200),
-    aggregation_widths=(1.0, 0.5, 0.25, 0.125),
     aggregation=Limit(repetitions=5, seconds=40),
-    clustering_clients=(8, 40, 200, 1000, 5000),
-    clustering_pairwise=1000,
-    clustering=Limit(repetitions=5, seconds=10),
     scaling_width=0.25,
-    scaling_clients=(4, 8, 16, 32),
     scaling_parts=(32, 16, 8, 4),
     scaling=Limit(repetitions=3, seconds=20),
-    seeds=(3, 50),
-    dryrun=Limit(repetitions=3, seconds=15),
 )
 
 ONCE = Limit(repetitions=1, seconds=0)

@@ -83,6 +83,23 @@ class Clip:
     start: int = 0
 
 
+def all_words(folder: Path, words: Sequence[str], workers: Workers, split: str) -> Prepared:
+    """A whole data set in which every word is a class.
+
+    Args:
+        folder: The data set.
+        words: Its words, in the order of their classes.
+        workers: Share the work on the clips, and are told clips done and clips in total.
+        split: "official": `testing_list.txt` is the test split, all other clips train, those of `validation_list.txt`
+            too. "speaker": a fixed fifth of the speakers is the test split, for copies without the training clips.
+
+    Raises:
+        UserError: a file is missing or is not 16 kHz mono; the file is named.
+    """
+    clips = word_clips(folder, {word: label for label, word in enumerate(words)}, words, split)
+    return prepared(clips, words, workers, (SPLIT_NOTES[split],))
+
+
 def word_clips(folder: Path, labels: dict[str, int], known: Sequence[str], split: str) -> list[Clip]:
     """All clips of some words, in the order of their paths, split.
 
@@ -90,8 +107,7 @@ def word_clips(folder: Path, labels: dict[str, int], known: Sequence[str], split
         folder: The data set.
         labels: Class of each word that is wanted.
         known: All words that this version of the data set has.
-        split: "official" (`testing_list.txt`; all others train, the validation list too) or "speaker" (a fixed fifth
-            of the speakers tests).
+        split: "official" or "speaker", see `all_words`.
 
     Raises:
         UserError: the folder holds words of another version, a file name names no speaker, or a split is empty.

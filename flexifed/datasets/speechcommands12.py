@@ -33,8 +33,7 @@ def prepare(source: Path | None, workers: Workers, *, split: str = "official") -
     Args:
         source: The data set's folder or its parent.
         workers: Share the work on the clips, and are told clips done and clips in total.
-        split: "official": `testing_list.txt` is the test split, all other clips train, those of `validation_list.txt`
-            too. "speaker": a fixed fifth of the speakers is the test split, for copies without the training clips.
+        split: "official" or "speaker", see `_speech.all_words`.
 
     Raises:
         UserError: a file is missing or is not one second or so of 16 kHz mono; the file is named.

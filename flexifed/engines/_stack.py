@@ -109,7 +109,7 @@ class Stack:
             return Linear.apply(x, weight, bias)  # type: ignore[no-any-return]
         if isinstance(layer, nn.Conv2d):
             weight, bias = (self.parameters[f"{name}.{part}"].flatten(0, 1) for part in ("weight", "bias"))
-            return functional.conv2d(x, weight, bias, layer.stride, layer.padding, groups=k)  # type: ignore[arg-type]
+            return functional.conv2d(x, weight, bias, layer.stride, layer.padding, groups=k)
         if isinstance(layer, nn.Flatten):
             return x.unflatten(1, (k, -1)).transpose(0, 1).flatten(2) if x.dim() == 4 else x.flatten(2)
         if isinstance(layer, ChannelDropout):

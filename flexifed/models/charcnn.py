@@ -11,14 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed.models._blocks import (
-    ChannelsFirst,
-    Dropout,
-    Symbols,
-    check_text,
-    initialise_defaults,
-    narrow,
-)
+from flexifed.models._blocks import ChannelsFirst, Dropout, Symbols, check_text, initialise_defaults, narrow
 
 KIND = "text"
 VERSIONS = ("V1", "V2", "V3", "V4")

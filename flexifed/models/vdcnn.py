@@ -10,14 +10,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from flexifed.models._blocks import (
-    ChannelsFirst,
-    Residual,
-    Symbols,
-    check_text,
-    initialise_defaults,
-    narrow,
-)
+from flexifed.models._blocks import ChannelsFirst, Residual, Symbols, check_text, initialise_defaults, narrow
 
 KIND = "text"
 VERSIONS = ("V1", "V2", "V3", "V4")

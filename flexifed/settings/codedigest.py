@@ -17,7 +17,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Source:
     imports: Mapping[str, tuple[str, str]]
 
 
-@lru_cache
+@cache
 def digest(*roots: str) -> str:
     """Sixteen hex digits that change when code that the given roots depend on changes.
 
@@ -99,7 +99,7 @@ def digest(*roots: str) -> str:
     return hashlib.sha256("\n\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
-@lru_cache
+@cache
 def reached(*roots: str) -> frozenset[Definition]:
     """The definitions that the roots depend on, the roots included, and what their modules do when imported."""
     queue = [definition for root in roots for definition in _of_root(root)]
@@ -139,7 +139,7 @@ def _is_ignored(module: str) -> bool:
     return any(f"{module}.".startswith(f"{ignored}.") for ignored in IGNORED)
 
 
-@lru_cache
+@cache
 def _source(module: str) -> Source:
     path = _file(module)
     assert path is not None, f"no module {module}"
@@ -189,7 +189,7 @@ def _resolved(module: str, name: str) -> Target:
     return _attribute(module, name) if name else Module(module)
 
 
-@lru_cache
+@cache
 def _attribute(module: str, name: str) -> Target:
     """What an attribute of a module of this package stands for."""
     source = _source(module)
@@ -200,7 +200,7 @@ def _attribute(module: str, name: str) -> Target:
     return Module(f"{module}.{name}") if _file(f"{module}.{name}") else name
 
 
-@lru_cache
+@cache
 def _names(module: str) -> Names:
     """What every name at the top level of a module stands for."""
     source = _source(module)
@@ -227,7 +227,7 @@ class Text:
     mentioned: tuple[Definition, ...]
 
 
-@lru_cache
+@cache
 def _text(definition: Definition) -> Text:
     writer = Writer(_names(definition.module))
     text = writer.of(list(_source(definition.module).statements[definition.name]))

@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from flexifed.data import samples
 from flexifed.data.partition import partition
 from flexifed.data.transforms import Transform
+from flexifed.models import set_generator
 from flexifed.settings import protocol, registry, rng
 from flexifed.settings.cell import Cell
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Protocol
 from flexifed.sharing import plan, planning
 from flexifed.training import federation, rounds, weights
-from flexifed.training.client import Client, Turn
+from flexifed.training.client import Client, Turn, batches
 from flexifed.training.engine import Engine, Federation
 from flexifed.training.history import History
 from flexifed.training.run import Inputs, run_cell
@@ -115,6 +117,26 @@ def run(folder: Path, the_job: Job, name: str = "cell", **settings: Any) -> Path
     inputs = Inputs(**files(folder, the_job))
     run_cell(the_job, inputs, out, lambda *_: None, device=torch.device("cpu"), **settings)
     return out
+
+
+def sgd(
+    assembled: Federation, client: Client, model: nn.Module, velocity: dict[str, Tensor], round_number: int
+) -> None:
+    """A client's local training in one round, with the update rule written out instead of an optimiser."""
+    set_generator(model, rng.torch_stream(0, "dropout", client.id, round_number))
+    for batch in batches(client, assembled.transform, assembled.protocol, 0, round_number):
+        inputs = assembled.transform.train(assembled.train.inputs[batch.indices], batch.draws)
+        loss = functional.cross_entropy(model(inputs), assembled.train.labels[batch.indices])
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        with torch.no_grad():
+            for (name, parameter), gradient in zip(model.named_parameters(), gradients, strict=True):
+                velocity[name] = 0.9 * velocity[name] + gradient + 5e-4 * parameter
+                parameter -= 0.01 * velocity[name]
+
+
+def at_rest(model: nn.Module) -> dict[str, Tensor]:
+    """The velocity of every parameter before the first step."""
+    return {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
 
 
 def loop(assembled: Federation, engine: Engine) -> History:

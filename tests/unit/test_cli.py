@@ -17,7 +17,7 @@ STUDY = {
     "blocks": [{"dataset": "digits", "families": ["vgg"]}],
     "strategies": ["standalone", "max_common"],
     "seeds": [0],
-    "protocols": {"tiny": {"preset": "official", "clients": 4, "rounds": 1, "local_epochs": 1}},
+    "protocols": {"tiny": {"preset": "official", "clients": 4, "rounds": 1, "slices": 40, "local_epochs": 1}},
     "families": {"vgg": {"width": 0.0625}},
 }
 ROOT = registry.PACKAGE.parent

@@ -17,12 +17,10 @@ from torch.nn import functional
 from flexifed.engines import _trial, _workspace, fast, serial
 from flexifed.engines._channels_last import Convolution, channels_last
 from flexifed.engines._recording import Direct, Function
-from flexifed.models import set_generator
-from flexifed.settings import registry, rng
+from flexifed.settings import registry
 from flexifed.settings.protocol import Optimiser
 from flexifed.sharing.layers import chain
 from flexifed.training import federation, precision, weights
-from flexifed.training.client import batches
 from flexifed.training.engine import Federation, Steps
 from flexifed.training.history import History
 from tests.unit import federations
@@ -96,19 +94,10 @@ def test_kept_momentum_is_one_optimiser_for_all_rounds(tmp_path: Path, engine: M
     client, server = assembled.clients[1], assembled.server
     model = copy.deepcopy(assembled.models[client.version]).train()
     federations.numbers(assembled)[1].put_into(model)
-    velocity = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
-    for round_number in (1, 2):
-        set_generator(model, rng.torch_stream(0, "dropout", client.id, round_number))
-        for batch in batches(client, assembled.transform, assembled.protocol, 0, round_number):
-            inputs = assembled.transform.train(assembled.train.inputs[batch.indices], batch.draws)
-            loss = functional.cross_entropy(model(inputs), assembled.train.labels[batch.indices])
-            gradients = torch.autograd.grad(loss, list(model.parameters()))
-            with torch.no_grad():
-                for (name, parameter), gradient in zip(model.named_parameters(), gradients, strict=True):
-                    velocity[name] = 0.9 * velocity[name] + gradient + 5e-4 * parameter
-                    parameter -= 0.01 * velocity[name]
+    velocity = federations.at_rest(model)
     trainer = engine.create(assembled)
     for round_number in (1, 2):
+        federations.sgd(assembled, client, model, velocity, round_number)
         turns = server.download([client])
         trainer.train(round_number, turns)
         server.upload(turns)

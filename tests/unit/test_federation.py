@@ -11,13 +11,11 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
 from flexifed.engines import serial
-from flexifed.models import set_generator
-from flexifed.settings import registry, rng
+from flexifed.settings import registry
 from flexifed.system.errors import UserError
-from flexifed.training.client import Turn, batches
+from flexifed.training.client import Turn
 from flexifed.training.engine import Federation
 from tests.unit import federations
 
@@ -95,18 +93,9 @@ def test_common_layers_may_start_equal(tmp_path: Path) -> None:
 def test_local_training_is_a_plain_loop_of_sgd_steps(tmp_path: Path) -> None:
     """Written out with the update rule of SGD with momentum and weight decay, instead of an optimiser."""
     assembled = federations.assemble(tmp_path, federations.job("standalone"))
-    turn, protocol = assembled.server.download(assembled.clients)[2], assembled.protocol
+    turn = assembled.server.download(assembled.clients)[2]
     model = copy.deepcopy(model_of(assembled, turn)).train()
-    set_generator(model, rng.torch_stream(0, "dropout", 2, 1))
-    velocity = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
-    for batch in batches(turn.client, assembled.transform, protocol, 0, 1):
-        inputs = assembled.transform.train(assembled.train.inputs[batch.indices], batch.draws)
-        loss = functional.cross_entropy(model(inputs), assembled.train.labels[batch.indices])
-        gradients = torch.autograd.grad(loss, list(model.parameters()))
-        with torch.no_grad():
-            for (name, parameter), gradient in zip(model.named_parameters(), gradients, strict=True):
-                velocity[name] = 0.9 * velocity[name] + gradient + 5e-4 * parameter
-                parameter -= 0.01 * velocity[name]
+    federations.sgd(assembled, turn.client, model, federations.at_rest(model), 1)
     serial.create(assembled).train(1, [turn])
     for name, parameter in model_of(assembled, turn).named_parameters():
         torch.testing.assert_close(parameter, dict(model.named_parameters())[name], rtol=1e-5, atol=1e-7)

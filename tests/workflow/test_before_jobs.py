@@ -35,6 +35,10 @@ def folder(repository: Path) -> Path:
     return repository
 
 
+SOURCE = "results/mine/data/digits.source.json"
+"""What the first job of the study leaves."""
+
+
 def study(folder: Path, name: str = "mine.yaml", **changes: Any) -> Checkout:
     (folder / name).write_text(yaml.safe_dump({**STUDY, **changes}))
     return Checkout(folder, (folder / name,))
@@ -77,21 +81,20 @@ def test_a_study_that_cannot_be_run(folder: Path, changes: dict[str, Any], expec
 
 
 def test_a_second_study_of_the_same_name(folder: Path) -> None:
-    study(folder).snakemake("inputs")
+    study(folder).snakemake(SOURCE)
     second = study(folder, "second.yaml", seeds=[1])
     expected = "results/mine holds the results of mine.yaml"
     assert expected in second.snakemake("inputs", check=False)
     assert expected in cells(second)[1]
     assert not list((folder / "results/mine/partitions").rglob("seed1.parquet"))
-    study(folder, seeds=[1]).snakemake("inputs")
-    study(folder, "second.yaml", variant="second").snakemake("inputs")
+    study(folder, seeds=[1]).snakemake(SOURCE, "--force")
+    study(folder, "second.yaml", variant="second").snakemake(SOURCE.replace("mine", "mine-second"))
 
 
 def test_bundled_data_need_no_downloads(folder: Path) -> None:
     (folder / "downloads").mkdir()
     with read_only(folder / "downloads"):
-        study(folder).snakemake("inputs")
-    assert (folder / "results/mine/data/digits/card.json").exists()
+        study(folder).snakemake("results/mine/data/digits/card.json")
 
 
 def test_archives_in_a_shared_folder_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
@@ -108,5 +111,5 @@ def test_archives_in_a_shared_folder_that_cannot_be_written(folder: Path, tmp_pa
     for archive in archives["agnews"]:
         shutil.copy(tmp_path / "archives" / archive.file, shared / "agnews")
     with read_only(shared):
-        news.snakemake("inputs")
+        news.snakemake("results/mine/data/agnews/card.json")
     assert sorted(p.name for p in (shared / "agnews").iterdir()) == ["test.csv", "train.csv"]

@@ -24,10 +24,11 @@ rule headline:
     params:
         expected=EXPECTED,
         final=final_rules(),
+        table="headline",
         code=code("flexifed.analysis.headline"),
         published=PUBLISHED,
     script:
-        "../scripts/headline.py"
+        "../scripts/table.py"
 
 
 rule costs:
@@ -45,9 +46,10 @@ rule costs:
         "../../envs/flexifed.yaml"
     params:
         expected=EXPECTED,
+        table="costs",
         code=code("flexifed.analysis.costs"),
     script:
-        "../scripts/costs.py"
+        "../scripts/table.py"
 
 
 rule costs_figure:

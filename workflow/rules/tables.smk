@@ -20,7 +20,8 @@ rule tables:
     params:
         expected=EXPECTED,
         final=final_rules(),
+        table="tables",
         code=code("flexifed.analysis.tables"),
         published=PUBLISHED,
     script:
-        "../scripts/tables.py"
+        "../scripts/table.py"
