@@ -30,6 +30,7 @@ QUEUES = {
     "local-cpu": ["local-cpu.yaml"],
     "sixty-rounds": ["sixty-rounds.yaml"],
     "full-length": ["full-length.yaml"],
+    "fedavg-mnist": ["studies/fedavg_mnist.yaml", "overlays/local-data.yaml"],
     "disagreement-few": ["studies/disagreement.yaml", "overlays/small.yaml", "overlays/disagreement-few.yaml"],
 }
 """Studies whose cells are queued in `results/reference/`, with their files in `config/`."""

@@ -16,6 +16,7 @@ from flexifed.models._blocks import Dropout, check_image, initialise_defaults, n
 KIND = "image"
 VERSIONS = ("V1", "V2", "V3", "V4")
 TITLES = ("MLP-2", "MLP-3", "MLP-4", "MLP-5")
+SMALL = True  # a step is mostly overhead, so `engine: auto` trains participants together
 ALLOWED = {"width": (0.001, 100), "dropout": (0, 0.99)}
 
 HIDDEN_LAYERS = {"V1": 1, "V2": 2, "V3": 3, "V4": 4}

@@ -27,8 +27,8 @@ PRESETS = registry.PACKAGE / "protocols"
 _PROTOCOL = TypeAdapter(Protocol)
 
 AUTO = "auto"
-FASTEST = "fast"
-"""What `engine: auto` stands for: the fastest in every family and on every device measured (docs/speed.md)."""
+FASTEST, FASTEST_OF_SMALL = "fast", "stacked"
+"""What `engine: auto` stands for, in all families, and in those that call themselves small (docs/speed.md)."""
 
 Seed = Annotated[int, Range(ge=0)]
 Number = Annotated[int | float, Range()]
@@ -224,9 +224,11 @@ class Study(Closed):
         """What `engine` may be."""
         return [AUTO, *registry.names("engine")]
 
-    def engine_name(self) -> str:
-        """The engine, also where the study leaves the choice to us."""
-        return FASTEST if self.engine == AUTO else self.engine
+    def engine_name(self, family: str) -> str:
+        """The engine for a family, also where the study leaves the choice to us."""
+        if self.engine != AUTO:
+            return self.engine
+        return FASTEST_OF_SMALL if registry.constant("family", family, "SMALL", False) else FASTEST
 
     def job(self, cell: Cell) -> Job:
         """The cell with all that its training depends on."""
@@ -235,7 +237,7 @@ class Study(Closed):
             cell=cell,
             protocol=self.protocol(cell.protocol, cell.dataset),
             family_options=self.family_options(cell.family, cell.protocol),
-            engine=self.engine_name(),
+            engine=self.engine_name(cell.family),
             precision=self.precision,
             strategy=strategy,
             strategy_options=strategy_options,

@@ -52,7 +52,9 @@ def _named(study: "Study", names: Sequence[str], *place: Any) -> Iterator[Fault]
 
 def _engine(study: "Study") -> Iterator[Fault]:
     yield from checks.known("engine", study.engine, study.engines(), "engine")
-    yield from checks.engine(study.engine_name(), study.precision)
+    families = (family for block in study.blocks for family in block.families if family in registry.names("family"))
+    for engine in dict.fromkeys(map(study.engine_name, families)):
+        yield from checks.engine(engine, study.precision)
 
 
 def _stand_ins(study: "Study") -> Iterator[Fault]:
