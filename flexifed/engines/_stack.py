@@ -31,14 +31,15 @@ class Linear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """[K, B, F], [K, O, F] and [K, O] to [K, B, O]."""
         ctx.save_for_backward(x, weight)
-        return torch.baddbmm(bias[:, None].to(x.dtype), x, weight.transpose(1, 2).to(x.dtype))
+        return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         """Of what `forward` returns to those of its arguments."""
         x, weight = ctx.saved_tensors
-        of_x = torch.bmm(gradient, weight.to(gradient.dtype)) if ctx.needs_input_grad[0] else None
-        return of_x, torch.bmm(gradient.transpose(1, 2), x).to(weight.dtype), gradient.sum(dim=1).to(weight.dtype)
+        of_x = torch.bmm(gradient, weight.to(gradient.dtype)).to(x.dtype) if ctx.needs_input_grad[0] else None
+        of_weight = torch.bmm(gradient.transpose(1, 2), x.to(gradient.dtype)).to(weight.dtype)
+        return of_x, of_weight, gradient.sum(dim=1).to(weight.dtype)
 
 
 def stackable(model: nn.Module) -> bool:

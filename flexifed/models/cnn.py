@@ -16,12 +16,13 @@ from flexifed.system.errors import UserError
 
 KIND = "image"
 VERSIONS = ("V1", "V2", "V3")
-TITLES = ("CNN-10-20", "CNN-32-64", "LeNet-5")
+TITLES = ("Small-CNN-4", "McMahan-CNN-4", "LeNet-5")
 SMALL = True  # a step is mostly overhead, so `engine: auto` trains participants together
 ALLOWED = {"width": (0.001, 100)}
 
-CHANNELS = {"V1": (10, 20), "V2": (32, 64), "V3": (6, 16)}
-HIDDEN = {"V1": (50,), "V2": (512,), "V3": (120, 84)}
+UNIT = 2
+CHANNELS = {"V1": (5, 10), "V2": (16, 32), "V3": (3, 8)}  # of the convolutions, in units
+HIDDEN = {"V1": (25,), "V2": (256,), "V3": (60, 42)}  # features of the fully connected layers, in units
 PADDING = {"V1": 0, "V2": 2, "V3": 0}  # McMahan's is TensorFlow's "same"
 LEAST = 16  # pixels of a side, so that something is left behind the second pool
 
@@ -33,30 +34,31 @@ def build(version: str, shape: tuple[int, ...], classes: int, *, width: float = 
         version: One of `VERSIONS`.
         shape: (C, H, W), H and W at least 16.
         classes: Number of outputs.
-        width: Factor on every hidden width.
+        width: Factor on every hidden width; what is below a half is a half.
 
     Raises:
         UserError: the shape is not allowed.
     """
     check_image("cnn", shape)
     channels, *sides = shape
+    unit = narrow(UNIT, width)
     if min(sides) < LEAST:
         raise UserError(f"family 'cnn' reads images of at least {LEAST} x {LEAST}; got {shape}.")
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     for number, wide in enumerate(CHANNELS[version], 1):
-        parts[f"conv{number}"] = nn.Conv2d(channels, narrow(wide, width), 5, padding=PADDING[version])
+        parts[f"conv{number}"] = nn.Conv2d(channels, wide * unit, 5, padding=PADDING[version])
         if version == "V1" and number == 2:
             parts["drop_channels"] = ChannelDropout()
         parts[f"pool{number}"] = nn.MaxPool2d(2)
         parts[f"relu{number}"] = nn.ReLU(inplace=True)
-        channels = narrow(wide, width)
+        channels = wide * unit
         sides = [(side - 4 + 2 * PADDING[version]) // 2 for side in sides]
     parts["flatten"] = nn.Flatten()
     features = channels * sides[0] * sides[1]
     for number, wide in enumerate(HIDDEN[version], 1):
-        parts[f"fc{number}"] = nn.Linear(features, narrow(wide, width))
+        parts[f"fc{number}"] = nn.Linear(features, wide * unit)
         parts[f"fc{number}_relu"] = nn.ReLU(inplace=True)
-        features = narrow(wide, width)
+        features = wide * unit
     if version == "V1":
         parts["drop"] = Dropout()
     parts["output"] = nn.Linear(features, classes)

@@ -12,10 +12,10 @@ def cohort(clients: Sequence[Client], protocol: Protocol, seed: int, round_numbe
 
     They depend on the seed and the round alone, so that the strategies of a seed meet the same cohorts.
     """
-    wanted = protocol.cohort_size()
-    if wanted == len(clients):
+    if protocol.cohort_size() == protocol.clients:
         return list(clients)
-    drawn = rng.stream(seed, "participants", round_number).choice(len(clients), wanted, replace=False)
+    generator = rng.stream(seed, "participants", round_number)
+    drawn = generator.choice(len(clients), protocol.cohort_size(), replace=False)
     return [clients[i] for i in sorted(drawn.tolist())]
 
 

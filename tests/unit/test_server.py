@@ -1,13 +1,28 @@
 """The server: what it folds, what it keeps, what a participant gets, against definitions written out."""
 
+import dataclasses
+import json
+import os
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from flexifed.settings import registry
+from flexifed.settings.protocol import Protocol
+from flexifed.sharing import planning
+from flexifed.system.errors import UserError
+from flexifed.system.interruption import Interrupted
 from flexifed.training.client import Turn
+from flexifed.training.cohort import cohort
 from flexifed.training.engine import Federation
+from flexifed.training.rules import Momentum, SumOfDifferences
+from flexifed.training.run import Inputs, run_cell
 from tests import averages
 from tests.unit import federations
 
@@ -63,8 +78,8 @@ def test_the_mean_is_over_the_participants_of_the_group(tmp_path: Path) -> None:
 
 def test_personal_layers_wait_for_a_client_that_is_absent(tmp_path: Path) -> None:
     assembled = federations.assemble(tmp_path, federations.job("basic_common"))
-    for seed, cohort in enumerate(([0, 1], [0, 2], [2, 3], [1, 3])):
-        turns = filled(assembled, cohort, seed)
+    for seed, present in enumerate(([0, 1], [0, 2], [2, 3], [1, 3])):
+        turns = filled(assembled, present, seed)
         if seed == 0:
             kept = turns[1].weights.state()["conv2.weight"].clone()
         last = {turn.client.id: turn.weights.state()["conv1.weight"].clone() for turn in turns}
@@ -93,3 +108,142 @@ def test_memory_is_that_of_one_model_however_many_clients(tmp_path: Path) -> Non
         held.append((shared, sum(t.numel() for t in server.personal.values()), len(server.slots)))
     assert held[0] == held[1]
     assert held[0][1:] == (0, 1)
+
+
+WHOLE = ["fedavg", "fedprox", "server_rate", "fedavgm"]
+
+
+@pytest.mark.parametrize("strategy", WHOLE)
+def test_a_strategy_that_averages_whole_models_refuses_mixed_ones(strategy: str) -> None:
+    assert registry.constant("strategy", strategy, "ONE_VERSION") is True
+    with pytest.raises(UserError, match=f"'{strategy}' averages whole models, and clients that hold V1, V2 have diff"):
+        planning.for_family("vgg", strategy, versions=("V1", "V2"), options={"width": 0.0625})
+    made = planning.for_family("mlp", strategy, versions=("V1",) * 3, options={"width": 0.0625})
+    assert [group.clients for group in made.groups] == [(0, 1, 2)] * 2, "a hidden layer, and the output layer"
+
+
+def ended(folder: Path, strategy: str, engine: str = "serial", *, double: bool = False, **settings: Any) -> Tensor:
+    """The server's model after three rounds of three of eight clients."""
+    options = settings.pop("options", {})
+    keys = {"clients": 8, "versions": ("V2",), "participants": 3, "test_set": "whole", "rounds": 3}
+    job = federations.job(strategy, family="resnet", **{**keys, **settings})
+    job = dataclasses.replace(job, strategy_options=options)
+    assembled = federations.assemble(folder, job)
+    assembled = federations.in_double(assembled) if double else assembled
+    federations.loop(assembled, registry.load("engine", engine).create(assembled))
+    return federations.numbers(assembled)[0].values
+
+
+def test_a_server_rate_of_one_by_the_cohort_is_fedavg_to_the_bit(tmp_path: Path) -> None:
+    fedavg, rated, half = (
+        ended(tmp_path, name, options=options)
+        for name, options in (("fedavg", {}), ("server_rate", {"rate": 1 / 3}), ("server_rate", {"rate": 1 / 6}))
+    )
+    assert torch.equal(fedavg, rated)
+    assert not torch.equal(fedavg, half)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [("fedprox", {"mu": 0.0}), ("fedavgm", {"momentum": 0.0}), ("server_rate", {"rate": 1 / 3})],
+)
+def test_what_fedavg_is_a_case_of(tmp_path: Path, strategy: str, options: dict[str, float]) -> None:
+    fedavg, other = (
+        ended(tmp_path, name, double=True, options=given) for name, given in (("fedavg", {}), (strategy, options))
+    )
+    torch.testing.assert_close(fedavg, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ["fast", "stacked"])
+@pytest.mark.parametrize("strategy", WHOLE)
+def test_engines_agree_on_cohorts_servers_and_objectives(tmp_path: Path, strategy: str, engine: str) -> None:
+    options = {"mu": 1.0} if strategy == "fedprox" else {}
+    serial, other, plain = (
+        ended(tmp_path, name, by, double=True, options=given)
+        for name, by, given in ((strategy, "serial", options), (strategy, engine, options), ("fedavg", "serial", {}))
+    )
+    torch.testing.assert_close(serial, other, rtol=0, atol=1e-7)
+    assert strategy == "fedavg" or not torch.allclose(serial, plain, rtol=0, atol=1e-6)
+
+
+def test_rules_against_their_equations() -> None:
+    """Two rounds with numbers worked by hand, from w = 1: means 3 and 2."""
+    values = []
+    for rule in (SumOfDifferences(0.25), Momentum(0.5, 1.0), Momentum(0.5, 0.1)):
+        now, state = torch.ones(1), {name: torch.zeros(1) for name in rule.STATE}
+        for mean in (3.0, 2.0):
+            following = torch.full((1,), mean)
+            rule.step(now, following, state, 2)
+            now = following
+        values.append(float(now))
+    # Half of the way to 3, then to 2. v = -2, w = 3; v = -1 + 1 = 0, w = 3. v = -2, w = 1.2; v = -1 - 0.8, w = 1.38.
+    assert values == pytest.approx([2.0, 3.0, 1.38])
+
+
+def test_statistics_of_normalisations_are_averaged_plainly_unless_a_rule_steps_them(tmp_path: Path) -> None:
+    found = {}
+    for strategy, options in (("fedavg", {}), ("fedavgm", {"learning_rate": 0.1}), ("server_rate", {"rate": 0.1})):
+        job = federations.job(strategy, clients=2, versions=("V1",))
+        assembled = federations.assemble(tmp_path, dataclasses.replace(job, strategy_options=options))
+        assembled.server.upload(filled(assembled, [0, 1]))
+        assembled.server.step()
+        found[strategy] = federations.numbers(assembled)[0].state()
+    mean, weight = "norm1.running_mean", "norm1.weight"
+    assert torch.equal(found["fedavg"][mean], found["fedavgm"][mean])
+    assert not torch.equal(found["fedavg"][weight], found["fedavgm"][weight])
+    assert not torch.equal(found["fedavg"][mean], found["server_rate"][mean]), "as the book's code has it"
+
+
+def test_cohorts_are_drawn_anew_without_replacement_and_are_those_of_the_seed() -> None:
+    clients: Any = [SimpleNamespace(id=i) for i in range(100)]
+    protocol = Protocol(clients=100, versions=("V1",), participants=0.1)
+    drawn = [[c.id for c in cohort(clients, protocol, 0, r)] for r in range(1, 201)]
+    assert all(len(set(ids)) == 10 and ids == sorted(ids) for ids in drawn)
+    assert drawn == [[c.id for c in cohort(clients, protocol, 0, r)] for r in range(1, 201)]
+    assert drawn[0] != drawn[1] and drawn[0] != [c.id for c in cohort(clients, protocol, 1, 1)]
+    times = np.bincount(np.concatenate(drawn), minlength=100)
+    assert abs(times.mean() - 20) < 1e-9 and times.min() > 5 and times.max() < 40
+
+
+@pytest.mark.parametrize(
+    ("participants", "expected"), [(None, 50), (7, 7), (0.1, 5), (0.29, 14), (0.001, 1), (1.0, 50), (1, 1)]
+)
+def test_sizes_of_cohorts(participants: Any, expected: int) -> None:
+    assert Protocol(clients=50, participants=participants).cohort_size() == expected
+
+
+def test_histories_hold_participants_and_one_test_of_what_is_equal(tmp_path: Path) -> None:
+    job = federations.job(
+        "fedavg", clients=8, versions=("V1",), participants=3, test_set="whole", tests=("aggregated",)
+    )
+    history = federations.history(federations.run(tmp_path, job))
+    accuracy = history[(history.phase == "aggregated") & (history.metric == "accuracy")]
+    assert accuracy.groupby("round").client.nunique().tolist() == [3, 3]
+    assert accuracy.groupby("round").value.nunique().tolist() == [1, 1]
+    assert set(history.metric) == {"train_loss", "accuracy", "loss"}
+
+
+def stopped(folder: Path, job: Any, after: int) -> None:
+    def progress(round_number: int, accuracy: float | None) -> None:
+        if round_number == after:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    inputs = Inputs(**federations.files(folder, job))
+    with pytest.raises(Interrupted):
+        run_cell(job, inputs, folder / "cell", progress, device=torch.device("cpu"), checkpoint_minutes=0)
+
+
+@pytest.mark.parametrize("engine", registry.names("engine"))
+@pytest.mark.parametrize("strategy", ["fedavgm", "fedprox", "max_common"])
+def test_a_federation_with_absent_clients_goes_on_with_the_same_bytes(
+    tmp_path: Path, strategy: str, engine: str
+) -> None:
+    versions = ("V1", "V2") if strategy == "max_common" else ("V2",)
+    kept = federations.protocol.Optimiser(state="kept")
+    job = federations.job(strategy, clients=8, versions=versions, participants=3, rounds=5, optimiser=kept)
+    job = dataclasses.replace(job, engine=engine)
+    whole = federations.run(tmp_path, job, "whole")
+    stopped(tmp_path, job, 3)
+    resumed = federations.run(tmp_path, job)
+    assert (resumed / "history.parquet").read_bytes() == (whole / "history.parquet").read_bytes()
+    assert len(json.loads((resumed / "run.json").read_text())["sessions"]) == 2

@@ -168,9 +168,7 @@ def test_a_comment_in_a_strategy_reruns_nothing(checkout: Checkout) -> None:
 
 
 def test_better_words_and_a_new_key_of_the_protocol_rerun_nothing(checkout: Checkout) -> None:
-    checkout.edit(
-        "flexifed/training/federation.py", "lower `optimiser.learning_rate`", "reduce `optimiser.learning_rate`"
-    )
+    checkout.edit("flexifed/training/rounds.py", "lower `optimiser.learning_rate`", "reduce `optimiser.learning_rate`")
     checkout.edit("flexifed/data/samples.py", "has changed since it was prepared", "is not what was prepared")
     checkout.edit(
         "flexifed/settings/protocol.py",
