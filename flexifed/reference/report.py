@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from flexifed import report
-from flexifed.analysis import collect, costs, deviation, effects, headline, tables
+from flexifed.analysis import beside, collect, costs, deviation, effects, headline, tables
 from flexifed.figures import convergence, errors, final_numbers, overview, sharing
 from flexifed.figures import costs as costs_figure
 from flexifed.figures import effects as effects_figure
@@ -61,6 +61,7 @@ def _write_tables(folder: Path, runs: tuple[Run, ...], curves: Path, records: Pa
     tables.write(curves, records, written, expected=expected, protocols=protocols)
     headline.write(curves, table1, written, expected=expected, protocols=protocols)
     costs.write(curves, records, table1, written, expected=expected, protocols=protocols)
+    beside.write(curves, written, expected=expected, protocols=protocols)
     presets = {name: name for name in protocols}  # a queue has protocols resolved; names of presets are theirs
     deviation.write(table1, records, written, expected=expected, protocols=protocols, presets=presets)
     if named:

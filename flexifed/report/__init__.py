@@ -13,6 +13,7 @@ import markupsafe
 
 from flexifed.report import (
     answer,
+    beside,
     brief,
     classifier,
     costs,
@@ -38,6 +39,7 @@ SECTIONS: tuple[Callable[[Sources], Section], ...] = (
     brief.section,
     effects.section,
     sweep.section,
+    beside.section,
     answer.section,
     headline.section,
     pictures.overview,

@@ -16,9 +16,12 @@ import torch
 
 from flexifed.settings import registry
 from flexifed.settings.job import Job
+from flexifed.settings.protocol import Partition
 from flexifed.system.ended import how_it_ended
 from flexifed.system.errors import UserError
 from flexifed.system.interruption import EXIT_CODE, SIGNALS, Interrupted
+from flexifed.training import federation
+from flexifed.training.rules import Momentum
 from flexifed.training.run import Inputs, run_cell
 from tests.faults.conftest import FEW
 from tests.miniature import small_file_system
@@ -115,9 +118,18 @@ def test_signals_at_random_moments(
 ) -> None:
     """At moments drawn over one and a half undisturbed runs, so some find the cell finished; those do not count."""
     cell = Cell(tmp_path, job(engine, family))
-    moments = random.Random(f"{engine} {family} {sent.name}")
+    rounds_again = disturb(cell, sent, max(1, count // 7), random.Random(f"{engine} {family} {sent.name}"))
+    tally(
+        f"{sent.name} while a cell trains",
+        times=max(1, count // 7),
+        lost=rounds_again,
+        unit="rounds at most, trained again",
+    )
+
+
+def disturb(cell: Cell, sent: signal.Signals, wanted: int, moments: random.Random) -> int:
+    """Send so many signals, and then see that the cell ends as it should; returns rounds trained again at most."""
     hits = rounds_again = 0
-    wanted = max(1, count // 7)
     while hits < wanted:
         process = cell.attempt()
         process.join(timeout=moments.uniform(0, 1.5 * cell.seconds))
@@ -132,7 +144,27 @@ def test_signals_at_random_moments(
             cell.restart()
     cell.finish()
     cell.check()
-    tally(f"{sent.name} while a cell trains", times=hits, lost=rounds_again, unit="rounds at most, trained again")
+    return rounds_again
+
+
+@pytest.mark.parametrize("engine", registry.names("engine"))
+def test_kills_of_a_federation_with_absent_clients_a_servers_momentum_and_an_objective(
+    tmp_path: Path, engine: str, count: int, tally: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten of a hundred clients, FedProx, and FedAvgM's rule in place of its mean."""
+    monkeypatch.setattr(federation, "server_rule", lambda the_job: Momentum(0.9, 1.0))
+    partition = Partition(partitioner="iid", options={"parts": 0})
+    settings = {"clients": 100, "versions": ("V1",), "participants": 0.1, "slices": 1, "test_set": "whole"}
+    the_job = federations.job("fedprox", family="mlp", rounds=20, partition=partition, local_epochs=1, **settings)
+    federations.prepared(tmp_path / "image", n_train=400, n_test=32)
+    cell = Cell(tmp_path, dataclasses.replace(the_job, engine=engine, strategy_options={"mu": 0.1}))
+    rounds_again = disturb(cell, signal.SIGKILL, count, random.Random(engine))
+    tally(
+        "SIGKILL while ten of a hundred clients train",
+        times=count,
+        lost=rounds_again,
+        unit="rounds at most, trained again",
+    )
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT], ids=lambda s: s.name)

@@ -21,6 +21,8 @@ from typing import ClassVar, TypeVar
 
 ETC = Path("/etc/slurm")
 LINKED = ("slurm.conf", "gres.conf")
+PREFIX = "slurm-"
+"""Of the folder of a cluster, in the folder for temporary files."""
 PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "setpriv")
 GPUS = 2
 GPU_MODEL = "pretend"
@@ -78,10 +80,20 @@ def obstacle() -> str | None:
         return f"needs {', '.join(missing)}; on Debian or Ubuntu: apt-get install slurm-wlm munge"
     if getpass.getuser() != "root":
         return "needs root, to make the devices of the pretend GPUs"
+    _remove_leftovers()
     taken = [str(ETC / name) for name in LINKED if (ETC / name).exists()]
     if taken:
         return f"this machine has a SLURM configuration of its own: {', '.join(taken)}"
     return None
+
+
+def _remove_leftovers() -> None:
+    """Links of an earlier run that was killed: into a folder of a cluster of ours whose controller has gone with it."""
+    links = [ETC / name for name in LINKED if (ETC / name).is_symlink()]
+    running = subprocess.run(["pgrep", "-x", "slurmctld"], capture_output=True).returncode == 0
+    for link in links:
+        if not running and link.readlink().parent.name.startswith(PREFIX):
+            link.unlink()
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
@@ -275,7 +287,7 @@ def running() -> Iterator[Cluster]:
         RuntimeError: it does not come up; the message holds the daemons' last words.
     """
     made_etc = not ETC.exists()
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     cluster = Cluster(folder)
     made: list[Path] = []
     try:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from flexifed.analysis import costs, deviation, headline, tables
+from flexifed.analysis import beside, costs, deviation, headline, tables
 from flexifed.analysis.collect import collect
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import Partition, Protocol
@@ -101,6 +101,7 @@ def write_tables(folder: Path, expected: Sequence[Cell], protocols: Mapping[str,
     tables.write(cells, runs, out, expected=expected, protocols=protocols)
     headline.write(cells, table1, out, expected=expected, protocols=protocols)
     costs.write(cells, runs, table1, out, expected=expected, protocols=protocols)
+    beside.write(cells, out, expected=expected, protocols=protocols)
     presets = {name: name for name in protocols}
     deviation.write(table1, runs, out, expected=expected, protocols=protocols, presets=presets)
 

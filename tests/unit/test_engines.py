@@ -55,7 +55,7 @@ def test_a_whole_run_in_double_precision_agrees_to_rounding(tmp_path: Path, fami
         assert torch.equal(a.counters, b.counters)
     pd.testing.assert_frame_equal(reference, other, rtol=0, atol=1e-6)  # losses are summed in float32 by the serial one
     accuracies = reference.metric.str.startswith("accuracy")
-    assert (reference.value[accuracies] == other.value[accuracies]).all()
+    assert (abs(reference.value - other.value)[accuracies] < 1e-7).all(), "the others divide in single precision"
 
 
 TRAINING_KEYS: dict[str, dict[str, Any]] = {

@@ -19,10 +19,12 @@ from flexifed.settings.protocol import Protocol
 from flexifed.study import config
 from flexifed.training.client import Client, batches
 
-PRESETS = {
+EVERY = {
     path.stem: TypeAdapter(Protocol).validate_python(yaml.safe_load(path.read_text()))
     for path in sorted(config.PRESETS.glob("*.yaml"))
 }
+PRESETS = {name: preset for name, preset in EVERY.items() if preset.participants is None}
+"""Those of FlexiFed, where every client is present."""
 TRAIN, TEST = (Pool(np.arange(n) % 10, None) for n in (50_000, 10_000))
 """As many samples as CIFAR-10 has."""
 
@@ -154,3 +156,14 @@ def test_presets_name_the_numbers_they_correspond_to() -> None:
     assert all(set(row["families"].split()) <= printed[row["source"]] for row in rows)
     for path in config.PRESETS.glob("*.yaml"):
         assert "orresponds to" in path.read_text(), path
+
+
+def test_presets_of_fedavg_are_their_sources_settings() -> None:
+    assert set(EVERY) - set(PRESETS) == {"shaoxiongji", "mcmahan"}
+    for preset in (EVERY["shaoxiongji"], EVERY["mcmahan"]):
+        assert (preset.clients, preset.cohort_size(), preset.slices, preset.test_set) == (100, 10, 1, "whole")
+        assert (preset.local_epochs, preset.batch_size, preset.tests) == (5, 10, ("aggregated",))
+        assert preset.optimiser.weight_decay == 0 and preset.optimiser.state == "new"
+    assert EVERY["shaoxiongji"].optimiser.momentum == 0.5 and EVERY["shaoxiongji"].averaging == "uniform"
+    assert EVERY["mcmahan"].optimiser.momentum == 0 and EVERY["mcmahan"].averaging == "samples"
+    assert (EVERY["shaoxiongji"].versions, EVERY["mcmahan"].versions) == (("V1",), ("V2",))

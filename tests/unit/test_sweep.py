@@ -189,7 +189,7 @@ def test_the_report_has_claims_a_figure_and_a_grid(tmp_path: Path) -> None:
         "The claim that accuracy rises with the number of things: of ",
         "Over the number of things.",
         "Max-Common, 24 to 40: +2.0",
-        "<td>67.0 ± ",
+        ">67.0 ± ",
         "2 rounds (authors&#39; script",
     ):
         assert text in page

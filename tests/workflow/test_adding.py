@@ -88,3 +88,41 @@ def test_a_strategy_from_the_document_keeps_the_contract(repository: Path) -> No
     fix = [sys.executable, "-m", "pytest", "tests/contracts", "-k", "golden and half_common", "--fix"]
     subprocess.run(fix, cwd=repository, check=True, capture_output=True)
     run(repository, "python -m pytest tests/contracts/test_strategies.py -k half_common")
+
+
+STUDY = """
+study: methods
+blocks: [{dataset: digits8, families: [mlp]}]
+seeds: [0]
+protocols:
+  short:
+    {preset: official, clients: 8, versions: [V1], participants: 3, rounds: 3, local_epochs: 1}
+"""
+
+
+def test_a_method_from_the_document_trains_and_its_options_are_checked(repository: Path) -> None:
+    heading = "A method with its own server step and objective"
+    (method,) = blocks(heading, "python")
+    (strategies,) = blocks(heading, "yaml")
+    (repository / "flexifed/strategies/prox_adagrad.py").write_text(method)
+    study = repository / "config/methods.yaml"
+    study.write_text(STUDY + strategies)
+    listed = run(repository, "python -m flexifed cells --config config/methods.yaml")
+    assert [line.split("/")[2] for line in listed.splitlines()] == ["fedavg", "prox_adagrad", "cautious"]
+    ends = []
+    for strategy in ("fedavg", "prox_adagrad", "cautious"):
+        cell = f"python -m flexifed cell --config config/methods.yaml digits8 mlp {strategy} short 0"
+        ends.append(pd.read_parquet(repository / run(repository, cell).splitlines()[-1] / "history.parquet"))
+    assert all(history["round"].max() == 3 and history["client"].nunique() > 3 for history in ends)
+    losses = {history[history["metric"] == "loss"]["value"].sum() for history in ends}
+    assert len(losses) == 3, "every method goes its own way"
+
+    study.write_text((STUDY + strategies).replace("mu: 1.0", "mu: -1.0"))
+    refused = run(repository, "python -m flexifed cells --config config/methods.yaml", code=2)
+    assert "strategy_options.cautious.mu: mu of strategy 'prox_adagrad' must be 0 or more, got -1.0" in refused
+    study.write_text((STUDY + strategies).replace("[V1]", "[V1, V2]"))
+    refused = run(repository, "python -m flexifed cells --config config/methods.yaml", code=2)
+    assert "'fedavg' averages whole models, and clients that hold V1, V2 have different ones" in refused
+    study.write_text((STUDY + strategies).replace("participants: 3", "participants: 9"))
+    refused = run(repository, "python -m flexifed cells --config config/methods.yaml", code=2)
+    assert "9 participants of 8 clients; ask for at most 8" in refused

@@ -173,7 +173,7 @@ def test_better_words_and_a_new_key_of_the_protocol_rerun_nothing(checkout: Chec
     checkout.edit(
         "flexifed/settings/protocol.py",
         "    rounds: Count = 502\n",
-        "    rounds: Count = 502\n    participants: int = 0\n",
+        "    rounds: Count = 502\n    patience: int = 0\n",
     )
     assert checkout.planned() == {}
 

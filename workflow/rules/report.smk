@@ -12,6 +12,7 @@ rule report_page:
         errors=rules.errors.output,
         effects=rules.effects.output.csv if STUDY.effects else [],
         headline=rules.headline.output.csv,
+        beside=rules.beside.output.csv,
         costs=rules.costs.output.csv,
         sweep=rules.sweep.output if STUDY.sweep else [],
         runs=f"{RESULTS}/runs.parquet",

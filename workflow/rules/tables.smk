@@ -3,6 +3,10 @@
 # A stage of its own, because the rule for the final number may change without any training.
 
 
+localrules:
+    beside,
+
+
 rule tables:
     input:
         cells=f"{RESULTS}/cells.parquet",
@@ -22,6 +26,26 @@ rule tables:
         final=final_rules(),
         table="tables",
         code=code("flexifed.analysis.tables"),
+        published=PUBLISHED,
+    script:
+        "../scripts/table.py"
+
+
+rule beside:
+    input:
+        cells=f"{RESULTS}/cells.parquet",
+    output:
+        csv=report(f"{TABLES}/beside.csv", caption="../report/beside.rst", category="Tables"),
+    log:
+        f"{RESULTS}/logs/beside.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/beside.tsv"
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        expected=EXPECTED,
+        table="beside",
+        code=code("flexifed.analysis.beside"),
         published=PUBLISHED,
     script:
         "../scripts/table.py"

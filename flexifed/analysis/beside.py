@@ -1,0 +1,170 @@
+"""Published numbers of single settings beside ours: accuracies after so many rounds, and rounds to an accuracy.
+
+A number of `published/numbers.csv` says which settings it is of: data set, model, strategy, clients, participants,
+partitioner, local epochs, batch size and, where its source does not tune it, learning rate. It stands beside every line
+of a study that has these settings and one version. (FlexiFed's Table 1, which is about versions side by side, has a
+table of its own.)
+
+- `accuracy`: percent in the round `at`, mean over the round's participants, after aggregation, in eval().
+- `rounds_to`: rounds until the best accuracy so far is `at` percent, with straight lines between tested rounds, as
+  McMahan et al. 2017 (section 3) read their curves. A seed that never arrives has none, and is counted.
+
+Sources publish one run each. So the verdict asks whether that run could be one more of ours: whether it lies in the
+interval that holds one more seed in 95 of 100 cases (Student t, s * sqrt(1 + 1 / n)), where seeds are what varies.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from flexifed.analysis import finals, speed, statistics
+from flexifed.analysis.collect import CELL
+from flexifed.analysis.published import FOLDER
+from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Protocol
+from flexifed.system import files
+
+LINE = ["dataset", "family", "version", "strategy", "protocol"]
+COLUMNS = [
+    *LINE, "source", "metric", "at", "published", "n_seeds", "not_reached", "mean", "std", "ci95_low", "ci95_high",
+    "one_more_low", "one_more_high", "deviation", "verdict", "remark",
+]  # fmt: skip
+"""Columns of `beside`: `deviation` is ours less theirs, in percentage points or rounds."""
+
+INSIDE, ABOVE, BELOW = "could be one of ours", "theirs is higher", "theirs is lower"
+
+
+def numbers() -> pd.DataFrame:
+    """What is published: a row for each number, with the settings it is of; an empty learning rate is any."""
+    return pd.read_csv(FOLDER / "numbers.csv", keep_default_na=False, dtype=str)
+
+
+def settings(protocol: Protocol) -> dict[str, str]:
+    """A protocol in the words of the published table."""
+    return {
+        "clients": str(protocol.clients),
+        "cohort": str(protocol.cohort_size()),
+        "partitioner": protocol.partition.partitioner,
+        "local_epochs": str(protocol.local_epochs),
+        "batch_size": str(protocol.batch_size),
+        "learning_rate": f"{protocol.optimiser.learning_rate:g}",
+    }
+
+
+def beside(curves: pd.DataFrame, expected: Sequence[Cell], protocols: Mapping[str, Protocol]) -> pd.DataFrame:
+    """A row for each line of the study and number that is of its settings.
+
+    Args:
+        curves: as `speed.curves` gives them.
+        expected: the study's cells, in study order.
+        protocols: the study's protocols by name.
+
+    Returns:
+        `COLUMNS`; `verdict` is one of the three words above, or `statistics.Verdict.ONE_SEED`, `MISSING` or, where no
+        seed has a number, `not reached`.
+    """
+    found = []
+    for row in finals.rows(expected):
+        protocol = protocols[row.protocol]
+        if len(protocol.versions) == 1:
+            for number in _of_line(row, protocol):
+                found.append(_entry(row, protocol, number, curves))
+    return pd.DataFrame(found, columns=COLUMNS)
+
+
+def _of_line(row: finals.Row, protocol: Protocol) -> Iterator[dict[str, Any]]:
+    ours = settings(protocol) | {"dataset": row.dataset, "family": row.family, "strategy": row.strategy}
+    ours |= {"version": protocol.versions[0]}
+    for number in numbers().to_dict("records"):
+        there = number["metric"] == "rounds_to" or float(number["at"]) <= protocol.rounds
+        if there and all(number[key] in ("", value) for key, value in ours.items()):
+            yield {str(key): value for key, value in number.items()}
+
+
+def _entry(row: finals.Row, protocol: Protocol, number: Mapping[str, Any], curves: pd.DataFrame) -> dict[str, Any]:
+    at, published = float(number["at"]), float(number["value"])
+    values = _values(row, protocol, str(number["metric"]), at, curves)
+    arrived = values[np.isfinite(values)]
+    absent = len(values) - len(arrived)
+    summary = statistics.summarise(pd.Series(dtype=float) if absent else arrived)
+    half = math.nan
+    if summary.n_seeds > 1:
+        half = float(stdtrit(summary.n_seeds - 1, 0.975)) * summary.std * math.sqrt(1 + 1 / summary.n_seeds)
+    low, high = summary.mean - half, summary.mean + half
+    return {
+        "dataset": row.dataset,
+        "family": row.family,
+        "version": protocol.versions[0],
+        "strategy": row.strategy,
+        "protocol": row.protocol,
+        "source": number["source"],
+        "metric": number["metric"],
+        "at": at,
+        "published": published,
+        "not_reached": absent,
+        **vars(summary),
+        "one_more_low": low,
+        "one_more_high": high,
+        "deviation": summary.mean - published,
+        "verdict": _verdict(summary.n_seeds, absent, published, low, high),
+        "remark": number["remark"],
+    }
+
+
+def _values(row: finals.Row, protocol: Protocol, metric: str, at: float, curves: pd.DataFrame) -> "pd.Series[float]":
+    """One value for each seed that is there; infinite where a curve never arrives."""
+    of_line = curves[(curves[CELL[:4]] == list(row[:4])).all(axis=1) & (curves["version"] == protocol.versions[0])]
+    found = {}
+    for seed, curve in of_line[of_line["seed"].isin(row.seeds)].groupby("seed"):
+        accuracy = curve.set_index("round")["accuracy"].sort_index()
+        if metric == "rounds_to":
+            found[seed] = rounds_to(accuracy, at)
+        elif at in accuracy.index:
+            found[seed] = float(accuracy.loc[int(at)])
+    return pd.Series(found, dtype=float)
+
+
+def rounds_to(curve: "pd.Series[float]", target: float) -> float:
+    """Rounds until the best accuracy so far is the target, between two tested rounds in proportion; infinite if never.
+
+    Args:
+        curve: percent, indexed by tested round, ascending.
+        target: percent.
+    """
+    best = curve.cummax()
+    if best.iloc[-1] < target:
+        return math.inf
+    place = int((best >= target).to_numpy().argmax())
+    if place == 0:
+        return float(best.index[0])
+    (before, after), (low, high) = best.index[place - 1 : place + 1], best.iloc[place - 1 : place + 1]
+    return float(before + (after - before) * (target - low) / (high - low))
+
+
+def _verdict(n_seeds: int, absent: int, published: float, low: float, high: float) -> str:
+    if absent:
+        return "not reached"
+    if n_seeds < 2:
+        return str(statistics.Verdict.ONE_SEED if n_seeds else statistics.Verdict.MISSING)
+    if low <= published <= high:
+        return INSIDE
+    return ABOVE if published > high else BELOW
+
+
+def write(cells: Path, folder: Path, *, expected: Sequence[Cell], protocols: Mapping[str, Protocol]) -> None:
+    """Write `beside.csv`.
+
+    Args:
+        cells: `cells.parquet`.
+        folder: where the table goes.
+        expected: the study's cells, in study order.
+        protocols: the study's protocols by name.
+    """
+    table = beside(speed.curves(cells), expected, finals.of_cells(expected, protocols))
+    with files.complete(folder / "beside.csv") as partial:
+        table.to_csv(partial, index=False, float_format="%.4f")

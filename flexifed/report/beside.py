@@ -1,0 +1,43 @@
+"""Published numbers of single settings beside ours, see `flexifed.analysis.beside`."""
+
+import pandas as pd
+
+from flexifed.analysis.titles import title, version_title
+from flexifed.report.parts import Grid, Section, Sources, points
+
+
+def section(sources: Sources) -> Section:
+    """A grid for each data set and model."""
+    table = sources.table("beside")
+    about = (
+        "Ours: mean over seeds, with the interval in which one more seed would fall in 95 of 100 cases (Student t over "
+        "seeds). A source publishes one run: the verdict says whether it could be one of ours. Accuracy is in percent, "
+        "after aggregation, in eval(); rounds to an accuracy are read from the best value so far."
+    )
+    columns = ["setting", "what", "published", "ours", "one more seed", "seeds", "verdict", "source"]
+    parts = [
+        Grid(
+            f"{title(str(dataset))}, {version_title(str(family), str(version))}",
+            columns,
+            [_row(line) for _, line in block.iterrows()],
+            notes=sorted({f"{line['source']}: {line['remark']}." for _, line in block.iterrows() if line["remark"]}),
+        )
+        for (dataset, family, version), block in table.groupby(["dataset", "family", "version"], sort=False)
+    ]
+    return Section("Beside published numbers", parts, about)
+
+
+def _row(line: pd.Series) -> list[str]:
+    rounds = line["metric"] == "rounds_to"
+    what = f"rounds to {line['at']:g} %" if rounds else f"accuracy, round {line['at']:g}"
+    several = line["n_seeds"] > 1
+    return [
+        f"{title(line['strategy'])}, {line['protocol']}",
+        what,
+        points(line["published"]),
+        points(line["mean"]),
+        f"{points(line['one_more_low'])} to {points(line['one_more_high'])}" if several else "–",
+        str(line["n_seeds"]),
+        line["verdict"] + (f" by {line['not_reached']} seeds" if line["not_reached"] else ""),
+        line["source"],
+    ]
