@@ -15,6 +15,7 @@ from flexifed.analysis import effects, effects_text, finals, published, tables, 
 from flexifed.bench import summary
 from flexifed.reference import queue
 from flexifed.reference import text as referencetext
+from flexifed.report import beside as beside_text
 from flexifed.settings import registry
 from flexifed.settings.protocol import Protocol
 from flexifed.study import config
@@ -174,6 +175,17 @@ def reference_table(study: str) -> str:
         assert row["strategy"] not in numbers, f"{study} has several protocols of a block"
         numbers[row["strategy"]] = typeset.number(row)
     return _by_strategy(cells)
+
+
+def beside_table(study: str) -> str:
+    """Published numbers of single settings beside those of a reference study."""
+    table = tables.read(REFERENCE / study / "tables/beside.csv")
+    heads = ["model and setting", "what", "published", "ours", "one more seed", "seeds", "verdict", "source"]
+    rows = []
+    for _, line in table.iterrows():
+        setting, *numbers = beside_text.row(line)
+        rows.append([f"{titles.version_title(line['family'], line['version'])}, {setting}", *numbers])
+    return typeset.markdown_table(heads, rows, words=(0, 1, 6, 7))
 
 
 # The numbers of docs/disagreement.md

@@ -19,7 +19,7 @@ def section(sources: Sources) -> Section:
         Grid(
             f"{title(str(dataset))}, {version_title(str(family), str(version))}",
             columns,
-            [_row(line) for _, line in block.iterrows()],
+            [row(line) for _, line in block.iterrows()],
             notes=sorted({f"{line['source']}: {line['remark']}." for _, line in block.iterrows() if line["remark"]}),
         )
         for (dataset, family, version), block in table.groupby(["dataset", "family", "version"], sort=False)
@@ -27,7 +27,8 @@ def section(sources: Sources) -> Section:
     return Section("Beside published numbers", parts, about)
 
 
-def _row(line: pd.Series) -> list[str]:
+def row(line: pd.Series) -> list[str]:
+    """Setting, what, published, ours, the interval of one more seed, seeds, verdict, source."""
     rounds = line["metric"] == "rounds_to"
     what = f"rounds to {line['at']:g} %" if rounds else f"accuracy, round {line['at']:g}"
     several = line["n_seeds"] > 1

@@ -149,6 +149,27 @@ def read() -> list[Measured]:
         ]
 
 
+def clients_table() -> str:
+    """`docs/clients.csv`, which `tests.scale.clients` writes."""
+    with (ROOT / "docs/clients.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    heads = ["clients", "assembled in", "a round", "index of samples", "peak memory"]
+    return markdown_table(
+        heads,
+        [
+            [
+                f"{int(row['clients']):,}",
+                f"{row['assemble_seconds']} s",
+                f"{row['round_seconds']} s",
+                f"{row['index_mb']} MB",
+                f"{float(row['peak_mb']):,.0f} MB",
+            ]
+            for row in rows
+        ],
+        words=(),
+    )
+
+
 def driver_table(rows: list[Measured]) -> str:
     """Seconds and memory of each command."""
     sizes, by = _by_command(rows)
@@ -208,6 +229,7 @@ def page() -> str:
     """The page with its tables brought up to date."""
     tables = {
         "driver": lambda: driver_table(read()),
+        "clients": clients_table,
         "limits": lambda: limits_table(read()),
         "federation": federation_table,
     }
