@@ -256,6 +256,7 @@ def contents() -> dict[Path, str]:
             "full-width": lambda: referencetext.section(REFERENCE / "full-width"),
             "paper": paper_table,
             "local-cpu": lambda: reference_table("local-cpu"),
+            "fedavg-mnist": lambda: beside_table("fedavg-mnist"),
             "bench": lambda: summary.markdown(REFERENCE / "bench-cpu", ("rounds", "aggregation")),
         },
         ROOT / "docs/data.md": {"archives": archives},
