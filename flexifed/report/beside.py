@@ -20,7 +20,9 @@ def section(sources: Sources) -> Section:
             f"{title(str(dataset))}, {version_title(str(family), str(version))}",
             columns,
             [row(line) for _, line in block.iterrows()],
-            notes=sorted({f"{line['source']}: {line['remark']}." for _, line in block.iterrows() if line["remark"]}),
+            notes=sorted(
+                {f"{line['source']}: {line['remark']}" for _, line in block.dropna(subset="remark").iterrows()}
+            ),
         )
         for (dataset, family, version), block in table.groupby(["dataset", "family", "version"], sort=False)
     ]

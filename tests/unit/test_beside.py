@@ -98,5 +98,6 @@ def test_the_report_shows_them(tmp_path: Path) -> None:
 
     sources = Sources("s", tmp_path, tmp_path / "runs.parquet", [], [])
     (grid,) = shown.section(sources).parts
+    assert grid.kind == "grid" and not grid.notes, "an empty remark is none"
     assert grid.kind == "grid" and grid.heading == "MNIST, MLP-2"
     assert grid.rows[1][:7] == ["FedAvg, iid", "accuracy, round 50", "97.2", "97.3", "95.8 to 98.8", "3", beside.INSIDE]
