@@ -15,6 +15,7 @@ interval that holds one more seed in 95 of 100 cases (Student t, s * sqrt(1 + 1 
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ COLUMNS = [
 INSIDE, ABOVE, BELOW = "could be one of ours", "theirs is higher", "theirs is lower"
 
 
+@lru_cache
 def numbers() -> pd.DataFrame:
     """What is published: a row for each number, with the settings it is of; an empty learning rate is any."""
     return pd.read_csv(FOLDER / "numbers.csv", keep_default_na=False, dtype=str)

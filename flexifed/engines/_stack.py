@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.sgd import sgd
 
+from flexifed.engines._descent import descend
 from flexifed.models._blocks import ChannelDropout, Dropout
 from flexifed.settings import rng
 from flexifed.training.client import Batch, Turn
@@ -57,12 +57,13 @@ class Stack:
         names = [name for name, _ in self.model.named_parameters()]
         states = [turn.weights.state() for turn in turns]
         self.parameters = {name: torch.stack([s[name] for s in states]).requires_grad_() for name in names}
-        self.start = {name: p.detach().clone() for name, p in self.parameters.items()} if federation.objective else {}
+        self.starts = [p.detach().clone() for p in self.parameters.values()] if federation.objective else []
         kept = [turn.velocity.state() for turn in turns if turn.velocity is not None]
         self.momenta = {
             name: torch.stack([s[name] for s in kept]) if kept else torch.zeros_like(p)
             for name, p in self.parameters.items()
         }
+        self.has_images = any(isinstance(layer, nn.Conv2d) for layer in self.model.children())
         self.generators = [torch.Generator(federation.device) for _ in turns]
 
     def train(self, steps: Sequence[Sequence[Batch]], round_number: int) -> Tensor:
@@ -70,8 +71,7 @@ class Stack:
         f = self.federation
         for turn, generator in zip(self.turns, self.generators, strict=True):
             generator.manual_seed(rng.torch_seed(f.seed, "dropout", turn.client.id, round_number))
-        dtype = self.turns[0].weights.values.dtype
-        total, samples = torch.zeros(len(self.turns), dtype=dtype, device=f.device), 0
+        total, samples = torch.zeros(len(self.turns), dtype=f.server.dtype, device=f.device), 0
         self.model.train()
         for together in zip(*steps, strict=True):
             indices = torch.cat([step.indices for step in together]).to(f.device)
@@ -89,15 +89,17 @@ class Stack:
         inputs = f.transform.train(f.train.inputs[indices], draws)
         with autocast(f.precision, f.device):
             logits = self._forward(inputs.unflatten(0, (k, -1)))
-        logits = logits.flatten(0, 1).to(next(iter(self.parameters.values())).dtype)
+        logits = logits.flatten(0, 1).to(f.server.dtype)
         losses = functional.cross_entropy(logits, f.train.labels[indices], reduction="none").view(k, -1)
-        gradients = torch.autograd.grad(losses.mean(dim=1).sum(), list(self.parameters.values()))
-        self._descend(list(gradients))
+        parameters = list(self.parameters.values())
+        gradients = list(torch.autograd.grad(losses.mean(dim=1).sum(), parameters))
+        momenta: list[Tensor | None] = list(self.momenta.values())
+        descend(parameters, gradients, momenta, f.protocol.optimiser, f.objective, self.starts)
         return losses.detach().sum(dim=1)
 
     def _forward(self, x: Tensor) -> Tensor:
         """[K, B, C, H, W] to logits [K, B, classes]."""
-        if any(isinstance(layer, nn.Conv2d) for layer in self.model.children()):
+        if self.has_images:
             x = x.transpose(0, 1).flatten(1, 2)
         for name, layer in self.model.named_children():
             x = self._layer(name, layer, x)
@@ -127,25 +129,6 @@ class Stack:
         for one, generator in zip(kept, self.generators, strict=True):
             one.bernoulli_(1 - layer.p, generator=generator)
         return kept.div_(1 - layer.p)
-
-    @torch.no_grad()
-    def _descend(self, gradients: list[Tensor]) -> None:
-        f, settings = self.federation, self.federation.protocol.optimiser
-        if f.objective:
-            for gradient, (name, parameter) in zip(gradients, self.parameters.items(), strict=True):
-                f.objective.add_gradient(gradient, parameter, self.start[name])
-        sgd(
-            list(self.parameters.values()),
-            gradients,
-            list(self.momenta.values()),
-            fused=True,
-            weight_decay=settings.weight_decay,
-            momentum=settings.momentum,
-            lr=settings.learning_rate,
-            dampening=0,
-            nesterov=False,
-            maximize=False,
-        )
 
     @torch.no_grad()
     def _store(self) -> None:

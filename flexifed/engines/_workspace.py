@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.sgd import sgd
 
 from flexifed.engines._channels_last import channels_last
+from flexifed.engines._descent import descend
 from flexifed.engines._recording import Direct, Work, Wrap
 from flexifed.models import set_generator
 from flexifed.settings import rng
@@ -135,36 +135,9 @@ class Workspace:
             logits = self.model(inputs)
         loss = functional.cross_entropy(logits.to(self.loss.dtype), f.train.labels[indices])
         loss.backward()
-        self._add_objective()
-        self._descend()
-        self.loss += loss.detach() * len(indices)
-
-    @torch.no_grad()
-    def _add_objective(self) -> None:
-        objective = self.federation.objective
-        if objective is None:
-            return
-        for parameter, start in zip(self.parameters, self.starts, strict=True):
-            if parameter.grad is not None:
-                objective.add_gradient(parameter.grad, parameter, start)
-
-    @torch.no_grad()
-    def _descend(self) -> None:
-        """One step of `torch.optim.SGD`, by its function: the class loads PyTorch's compiler, seconds in every cell."""
-        settings = self.federation.protocol.optimiser
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        sgd(
-            self.parameters,
-            gradients,
-            self.momenta,
-            fused=True,
-            weight_decay=settings.weight_decay,
-            momentum=settings.momentum,
-            lr=settings.learning_rate,
-            dampening=0,
-            nesterov=False,
-            maximize=False,
-        )
+        descend(self.parameters, gradients, self.momenta, f.protocol.optimiser, f.objective, self.starts)
+        self.loss += loss.detach() * len(indices)
 
     def test(self, turn: Turn) -> tuple[Tensor, Tensor]:
         """Accuracy and mean loss in `eval()`, each a tensor without dimensions."""

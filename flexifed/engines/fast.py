@@ -101,12 +101,16 @@ class Fast:
         return accuracies
 
     def _each(self, turns: Sequence[Turn], work: Callable[[Workspace, Turn], Tensor]) -> Tensor:
-        """The results for every participant, `[turns, ...]`: the one place where the device is waited for."""
+        """The results for every participant, `[turns, ...]`: see `_fetched`."""
         results = []
         for turn in turns:
             workspace = self.workspaces[turn.client.version]
             with working_on(turn.client), workspace.turn():
                 results.append(work(workspace, turn))
+        return self._fetched(results)
+
+    def _fetched(self, results: Sequence[Tensor]) -> Tensor:
+        """Results of all workspaces, float64 in main memory: the one place where the device is waited for."""
         for workspace in self.workspaces.values():
             workspace.join()
-        return torch.stack(results).double().cpu()
+        return torch.stack(list(results)).double().cpu()

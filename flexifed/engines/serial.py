@@ -15,6 +15,7 @@ from flexifed.models import set_generator
 from flexifed.settings import rng
 from flexifed.training.client import Client, Turn, batches, step_size
 from flexifed.training.engine import Evaluation, Federation, Steps, working_on
+from flexifed.training.objectives import add_gradients
 
 PRECISIONS = ("float32",)
 
@@ -75,20 +76,14 @@ class Serial:
             loss = functional.cross_entropy(logits, f.train.labels[indices])
             optimiser.zero_grad()
             loss.backward()
-            self._add_objective(model, start)
+            if f.objective is not None:
+                with torch.no_grad():
+                    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+                    add_gradients(f.objective, gradients, list(model.parameters()), start)
             optimiser.step()
             total += loss.detach() * len(indices)
             n_samples += len(indices)
         return total.item() / n_samples
-
-    @torch.no_grad()
-    def _add_objective(self, model: nn.Module, start: Sequence[Tensor]) -> None:
-        objective = self.federation.objective
-        if objective is None:
-            return
-        for parameter, at_first in zip(model.parameters(), start, strict=True):
-            if parameter.grad is not None:
-                objective.add_gradient(parameter.grad, parameter, at_first)
 
     @torch.no_grad()
     def test(self, turns: Sequence[Turn]) -> list[Evaluation]:

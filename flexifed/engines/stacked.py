@@ -44,12 +44,8 @@ class Stacked(Fast):
                 else:
                     found = torch.stack([workspace.follow(turn, steps, round_number) for turn, steps in crew])
             losses |= {turn.client.id: loss for (turn, _), loss in zip(crew, found, strict=True)}
-        self._join()
-        return torch.stack([losses[turn.client.id] for turn in turns]).double().tolist()
-
-    def _join(self) -> None:
-        for workspace in self.workspaces.values():
-            workspace.join()
+        fetched: list[float] = self._fetched([losses[turn.client.id] for turn in turns]).tolist()
+        return fetched
 
     def _stacks(self, round_number: int, turns: Sequence[Turn]) -> Iterator[list[tuple[Turn, list[Batch]]]]:
         """Participants of one version whose steps are of the same sizes, with their steps, at most `MOST` at a time."""

@@ -11,7 +11,8 @@ from math import gcd
 import torch
 from torch import nn
 
-from flexifed.models._blocks import Residual, check_image, initialise_defaults, narrow
+from flexifed.models import resnet
+from flexifed.models._blocks import Residual, check_image, narrow
 
 KIND = "image"
 VERSIONS = ("V1",)
@@ -81,8 +82,5 @@ def build(
 
 
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
-    """As torchvision: convolutions N(0, 2 / (k * k * out)), the rest PyTorch's defaults."""
-    initialise_defaults(model, generator)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+    """As in torchvision, and as in `resnet`: convolutions N(0, 2 / (k * k * out)), the rest PyTorch's defaults."""
+    resnet.initialise(model, generator)

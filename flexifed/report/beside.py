@@ -26,7 +26,7 @@ def section(sources: Sources) -> Section:
         )
         for (dataset, family, version), block in table.groupby(["dataset", "family", "version"], sort=False)
     ]
-    return Section("Beside published numbers", parts, about)
+    return Section("Published runs of single settings", parts, about)
 
 
 def row(line: pd.Series) -> list[str]:

@@ -157,7 +157,7 @@ class Protocol(Closed):
             return self.clients
         if isinstance(self.participants, int):
             return self.participants
-        return max(int(self.participants * self.clients + 1e-9), 1)
+        return max(int(self.participants * self.clients + 1e-9), 1)  # 0.29 * 100 is 28.999999999999996
 
     def client_versions(self) -> tuple[str, ...]:
         """The version of each client, `[clients]`: equal numbers of each, in order (authors' script: two of each)."""

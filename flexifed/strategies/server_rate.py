@@ -22,4 +22,4 @@ def groups(tree: Node) -> Iterator[Group]:
 
 def server(*, rate: float = 0.1) -> Rule:
     """w + rate * the sum of differences, running statistics of normalisations included, as the book's code has it."""
-    return SumOfDifferences(rate, steps_buffers=True)
+    return SumOfDifferences(rate)

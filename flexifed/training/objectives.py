@@ -5,6 +5,7 @@ that is what engines add to the gradient of the loss, in whatever shape they kee
 the history is that of the samples alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,15 @@ class Objective(Protocol):
             start: the parameter as the participant downloaded it.
         """
         ...
+
+
+def add_gradients(
+    objective: Objective | None, gradients: Sequence[Tensor], now: Sequence[Tensor], starts: Sequence[Tensor]
+) -> None:
+    """Add the objective's gradient, if there is one, parameter by parameter, in place; see `Objective.add_gradient`."""
+    if objective is not None:
+        for gradient, parameter, start in zip(gradients, now, starts, strict=True):
+            objective.add_gradient(gradient, parameter, start)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from flexifed.system.errors import UserError
 from flexifed.system.progress import RoundProgress
@@ -83,12 +83,13 @@ class Round:
         protocol, server = self.federation.protocol, self.federation.server
         moves = protocol.test_updates_statistics  # the authors' script then tests in every round
         train_mode = "train_mode" in self.tests or moves
-        whole = protocol.test_set == "whole"
-        same = {client.id: server.same_model(client) if whole else client.id for client in self.cohort}
-        first = {key: client for client, key in zip(reversed(self.cohort), reversed(same.values()), strict=True)}
+        if not (train_mode or "aggregated" in self.tests):
+            return None
         tested: dict[int, Evaluation] = {}
         in_train_mode: dict[int, float] = {}
-        for crew in crews(self.cohort if train_mode else list(reversed(first.values())), self.engine.together):
+        alike = self._alike()
+        whom = [c for c in self.cohort if train_mode or alike[c.id] is c]
+        for crew in crews(whom, self.engine.together):
             turns = server.download(crew)
             if "aggregated" in self.tests:
                 tested |= self._test("aggregated", turns)
@@ -98,9 +99,16 @@ class Round:
                 if moves:
                     server.keep_statistics(turns)
         if "aggregated" in self.tests:
-            tested = {c.id: tested[c.id] if c.id in tested else tested[first[same[c.id]].id] for c in self.cohort}
+            tested = {c.id: tested[c.id if c.id in tested else alike[c.id].id] for c in self.cohort}
         self._record("aggregated", tested, in_train_mode if "train_mode" in self.tests else {})
         return sum(e.accuracy for e in tested.values()) / len(tested) if tested else None
+
+    def _alike(self) -> dict[int, Client]:
+        """Of each participant, the first one whose test has the same outcome, by id: equal models, equal samples."""
+        first: dict[Hashable, Client] = {}
+        whole = self.federation.protocol.test_set == "whole"
+        same_model = self.federation.server.same_model
+        return {c.id: first.setdefault(same_model(c) if whole else c.id, c) for c in self.cohort}
 
     def _test(self, phase: str, turns: Sequence[Turn]) -> dict[int, Evaluation]:
         evaluations = self.engine.test(turns)

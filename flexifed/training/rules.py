@@ -19,16 +19,12 @@ class Rule(Protocol):
     Attributes:
         STATE: names of the vectors, like the part and zero at first, that the rule keeps from round to round.
         RELATIVE: whether the step begins at the present value; `now` is only there then.
-        steps_buffers: whether running statistics of normalisations move as weights do; otherwise they are the mean.
+        STEPS_BUFFERS: whether running statistics of normalisations move as weights do; otherwise they are the mean.
     """
 
     STATE: ClassVar[tuple[str, ...]]
     RELATIVE: ClassVar[bool]
-
-    @property
-    def steps_buffers(self) -> bool:
-        """See above."""
-        ...
+    STEPS_BUFFERS: ClassVar[bool]
 
     def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
         """Turn `mean` into the next value.
@@ -48,7 +44,7 @@ class Mean:
 
     STATE: ClassVar[tuple[str, ...]] = ()
     RELATIVE: ClassVar[bool] = False
-    steps_buffers: ClassVar[bool] = False
+    STEPS_BUFFERS: ClassVar[bool] = False
 
     def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
         """See `Rule.step`: the mean is what is wanted."""
@@ -63,9 +59,9 @@ class SumOfDifferences:
     """
 
     rate: float
-    steps_buffers: bool = True
     STATE: ClassVar[tuple[str, ...]] = ()
     RELATIVE: ClassVar[bool] = True
+    STEPS_BUFFERS: ClassVar[bool] = True  # as the book's code, which takes every entry of the state alike
 
     def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
         """See `Rule.step`. The sum is uploads times the mean less `now`; a whole step ends at the very mean."""
@@ -78,9 +74,9 @@ class Momentum:
 
     momentum: float
     rate: float
-    steps_buffers: bool = False
     STATE: ClassVar[tuple[str, ...]] = ("momentum",)
     RELATIVE: ClassVar[bool] = True
+    STEPS_BUFFERS: ClassVar[bool] = False
 
     def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
         """See `Rule.step`."""

@@ -197,7 +197,7 @@ class Server:
         for name in self.rule.STATE:
             if name not in held.state:
                 held.state[name] = torch.zeros_like(mean)
-        plain = [] if self.rule.steps_buffers else [mean[a:b].clone() for a, b in part.buffers]
+        plain = [] if self.rule.STEPS_BUFFERS else [mean[a:b].clone() for a, b in part.buffers]
         self.rule.step(now, mean, held.state, held.uploads)
         for (a, b), statistics in zip(part.buffers, plain, strict=False):
             mean[a:b].copy_(statistics)

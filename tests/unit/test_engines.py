@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed.engines import _trial, _workspace, fast, serial
+from flexifed.engines import _descent, _trial, fast, serial
 from flexifed.engines._channels_last import Convolution, channels_last
 from flexifed.engines._recording import Direct, Function
 from flexifed.settings import registry
@@ -347,12 +347,12 @@ def test_steps_that_are_not_the_serial_ones_are_reported_and_run_all_the_same(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if fused SGD got the learning rate wrong on some device."""
-    plain = _workspace.sgd
+    plain = _descent.sgd
 
     def broken(*arguments: Any, **settings: Any) -> None:
         plain(*arguments, **settings | {"lr": 2 * settings["lr"]})
 
-    monkeypatch.setattr(_workspace, "sgd", broken)
+    monkeypatch.setattr(_descent, "sgd", broken)
     engine = fast.Fast(small(tmp_path), Playback)
     assert engine.steps.how == "recorded" and engine.steps.fell_back is None
     assert "size of the weights' change: off by" in str(engine.steps.unlike_serial)
