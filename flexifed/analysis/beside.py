@@ -1,9 +1,10 @@
 """Published numbers of single settings beside ours: accuracies after so many rounds, and rounds to an accuracy.
 
 A number of `published/numbers.csv` says which settings it is of: data set, model, strategy, clients, participants,
-partitioner, local epochs, batch size and, where its source does not tune it, learning rate. It stands beside every line
-of a study that has these settings and one version. (FlexiFed's Table 1, which is about versions side by side, has a
-table of its own.)
+partitioner, local epochs, batch size, momentum and, where its source does not tune it, learning rate. It stands beside
+every line of a study that has these settings and one version; what else stands against the comparison (options of the
+model, an incomplete data set, slices, another test) is named, and then there is no verdict. (FlexiFed's Table 1, which
+is about versions side by side, has a table of its own.)
 
 - `accuracy`: percent in the round `at`, mean over the round's participants, after aggregation, in eval().
 - `rounds_to`: rounds until the best accuracy so far is `at` percent, with straight lines between tested rounds, as
@@ -13,6 +14,7 @@ Sources publish one run each. So the verdict asks whether that run could be one 
 interval that holds one more seed in 95 of 100 cases (Student t, s * sqrt(1 + 1 / n)), where seeds are what varies.
 """
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -24,7 +26,8 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from flexifed.analysis import finals, speed, statistics
-from flexifed.analysis.collect import CELL
+from flexifed.analysis.collect import CELL, read_runs
+from flexifed.analysis.comparable import changed_options, complete, line_runs, listing
 from flexifed.analysis.published import FOLDER
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import Protocol
@@ -33,11 +36,15 @@ from flexifed.system import files
 LINE = ["dataset", "family", "version", "strategy", "protocol"]
 COLUMNS = [
     *LINE, "source", "metric", "at", "published", "n_seeds", "not_reached", "mean", "std", "ci95_low", "ci95_high",
-    "one_more_low", "one_more_high", "deviation", "verdict", "remark",
+    "one_more_low", "one_more_high", "deviation", "verdict", "note", "remark",
 ]  # fmt: skip
-"""Columns of `beside`: `deviation` is ours less theirs, in percentage points or rounds."""
+"""Columns of `beside`: `deviation` is ours less theirs, in percentage points or rounds; `note` is what stands
+against the comparison, `remark` what the source says of its number."""
 
 INSIDE, ABOVE, BELOW = "could be one of ours", "theirs is higher", "theirs is lower"
+
+COMMON = {"slices": 1, "test_set": "whole", "shuffle": True, "normalisation": "averaged"}
+"""What is common to the settings of all published numbers so far, beside no weight decay."""
 
 
 @lru_cache
@@ -55,27 +62,60 @@ def settings(protocol: Protocol) -> dict[str, str]:
         "local_epochs": str(protocol.local_epochs),
         "batch_size": str(protocol.batch_size),
         "learning_rate": f"{protocol.optimiser.learning_rate:g}",
+        "momentum": f"{protocol.optimiser.momentum:g}",
     }
 
 
-def beside(curves: pd.DataFrame, expected: Sequence[Cell], protocols: Mapping[str, Protocol]) -> pd.DataFrame:
+def against(line: pd.DataFrame, protocol: Protocol, number: Mapping[str, Any]) -> list[str]:
+    """What stands against setting a line beside a number of its settings.
+
+    Args:
+        line: the line's run records.
+        protocol: its protocol.
+        number: a row of `numbers`.
+    """
+    values = {key: getattr(protocol, key) for key in COMMON} | {"weight_decay": protocol.optimiser.weight_decay}
+    found = [
+        f"{key} {values[key]} (theirs: {theirs})"
+        for key, theirs in (COMMON | {"weight_decay": 0.0}).items()
+        if values[key] != theirs
+    ]
+    partitioner, options = protocol.partition.partitioner, json.dumps(protocol.partition.options)
+    if dealt := changed_options(options, "partitioner", partitioner):
+        found.append(f"{partitioner} with {listing(dealt)}")
+    theirs = json.loads(number["model_options"] or "{}")
+    for family, options in sorted(set(zip(line["family"], line["family_options"], strict=True))):
+        if (ours := changed_options(options, "family", family)) != theirs:
+            found.append(f"model with {listing(ours) or 'its defaults'} (theirs: {listing(theirs) or 'the defaults'})")
+    if not complete(line).all():
+        found.append("a part of the data")
+    return found
+
+
+def beside(
+    curves: pd.DataFrame, runs: pd.DataFrame, expected: Sequence[Cell], protocols: Mapping[str, Protocol]
+) -> pd.DataFrame:
     """A row for each line of the study and number that is of its settings.
 
     Args:
         curves: as `speed.curves` gives them.
+        runs: the run records.
         expected: the study's cells, in study order.
         protocols: the study's protocols by name.
 
     Returns:
-        `COLUMNS`; `verdict` is one of the three words above, or `statistics.Verdict.ONE_SEED`, `MISSING` or, where no
-        seed has a number, `not reached`.
+        `COLUMNS`; `verdict` is one of the three words above, or `statistics.Verdict.ONE_SEED`, `MISSING`, or `not
+        reached` where some seed has no number, or `not comparable`.
     """
     found = []
     for row in finals.rows(expected):
         protocol = protocols[row.protocol]
         if len(protocol.versions) == 1:
             for number in _of_line(row, protocol):
-                found.append(_entry(row, protocol, number, curves))
+                notes = against(line_runs(runs, row), protocol, number)
+                found.append(_entry(row, protocol, number, curves) | {"note": "; ".join(notes)})
+                if notes and found[-1]["verdict"] != statistics.Verdict.MISSING:
+                    found[-1]["verdict"] = "not comparable"
     return pd.DataFrame(found, columns=COLUMNS)
 
 
@@ -158,15 +198,18 @@ def _verdict(n_seeds: int, absent: int, published: float, low: float, high: floa
     return ABOVE if published > high else BELOW
 
 
-def write(cells: Path, folder: Path, *, expected: Sequence[Cell], protocols: Mapping[str, Protocol]) -> None:
+def write(
+    cells: Path, runs: Path, folder: Path, *, expected: Sequence[Cell], protocols: Mapping[str, Protocol]
+) -> None:
     """Write `beside.csv`.
 
     Args:
         cells: `cells.parquet`.
+        runs: `runs.parquet`.
         folder: where the table goes.
         expected: the study's cells, in study order.
         protocols: the study's protocols by name.
     """
-    table = beside(speed.curves(cells), expected, finals.of_cells(expected, protocols))
+    table = beside(speed.curves(cells), read_runs(runs), expected, finals.of_cells(expected, protocols))
     with files.complete(folder / "beside.csv") as partial:
         table.to_csv(partial, index=False, float_format="%.4f")

@@ -21,14 +21,16 @@ def line_runs(runs: pd.DataFrame, row: Row) -> pd.DataFrame:
     return runs[same & runs["seed"].isin(row.seeds)]
 
 
-def _changed(options: str, kind: str, name: str, theirs: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+def changed_options(
+    options: str, kind: str, name: str, theirs: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     """The options (JSON) that are not the plugin's defaults, or not `theirs`, where somebody else has others."""
     defaults = registry.keywords(kind, name)
     ours = {**defaults, **json.loads(options)}
     return {key: value for key, value in ours.items() if value != {**defaults, **theirs}.get(key)}
 
 
-def _listing(options: Mapping[str, Any]) -> str:
+def listing(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in options.items())
 
 
@@ -39,7 +41,7 @@ def _official_sizes() -> dict[str, tuple[int, int]]:
     return {name: (n_train, n_test) for name, n_train, n_test in table.itertuples(index=False)}
 
 
-def _complete(line: pd.DataFrame) -> "pd.Series[bool]":
+def complete(line: pd.DataFrame) -> "pd.Series[bool]":
     """For each run, whether its data set has the official number of samples."""
     samples = zip(line["dataset"], line["n_train"], line["n_test"], strict=True)
     return pd.Series([_official_sizes().get(d) == (train, test) for d, train, test in samples], line.index, dtype=bool)
@@ -69,15 +71,15 @@ def obstacles(
     """
     found = []
     for options, family in set(zip(line["family_options"], line["family"], strict=True)):
-        width = _changed(options, "family", family).get("width")
+        width = changed_options(options, "family", family).get("width")
         found += [f"width {Fraction(width).limit_denominator(64)}"] if width is not None else []
-    unverified = line[~line["verified"] & ~_complete(line)]
+    unverified = line[~line["verified"] & ~complete(line)]
     for how, size in set(zip(unverified["source_how"], map(_size, unverified.to_dict("records")), strict=True)):
         found.append(f"data: {how}{size}")
     for options, dataset in set(zip(line["data_options"], line["dataset"], strict=True)):
-        changed = _changed(options, "dataset", dataset, data_options)
-        theirs = f", theirs with {_listing(data_options)}" if data_options else ""
-        found += [f"data set with {_listing(changed)}{theirs}"] if changed else []
+        changed = changed_options(options, "dataset", dataset, data_options)
+        theirs = f", theirs with {listing(data_options)}" if data_options else ""
+        found += [f"data set with {listing(changed)}{theirs}"] if changed else []
     if protocol.partition.partitioner != "iid":
         found.append(f"partition {protocol.partition.partitioner} (Table 1 is IID)")
     if protocol.final.phase != phase:
@@ -98,13 +100,13 @@ def obstacles_to_table1(line: pd.DataFrame, protocol: Protocol, **others: Any) -
 def remarks(line: pd.DataFrame, row: Row, protocol: Protocol) -> list[str]:
     """What else a reader of a line must know: how complete, unverified data came, rounds unlike the authors' script's,
     options, seeds that are missing."""
-    found = [f"data: {how}" for how in sorted(set(line.loc[~line["verified"] & _complete(line), "source_how"]))]
+    found = [f"data: {how}" for how in sorted(set(line.loc[~line["verified"] & complete(line), "source_how"]))]
     if protocol.rounds != Protocol().rounds:
         found.append(f"{protocol.rounds} rounds (authors' script: {Protocol().rounds})")
     for options in set(line["family_options"]):
-        changed = _changed(options, "family", row.family)
+        changed = changed_options(options, "family", row.family)
         changed.pop("width", None)
-        found += [_listing(changed)] if changed else []
+        found += [listing(changed)] if changed else []
     absent = [str(seed) for seed in row.seeds if seed not in set(line["seed"])]
     if absent:
         found.append(f"missing seeds: {', '.join(absent)}")

@@ -61,7 +61,7 @@ def _write_tables(folder: Path, runs: tuple[Run, ...], curves: Path, records: Pa
     tables.write(curves, records, written, expected=expected, protocols=protocols)
     headline.write(curves, table1, written, expected=expected, protocols=protocols)
     costs.write(curves, records, table1, written, expected=expected, protocols=protocols)
-    beside.write(curves, written, expected=expected, protocols=protocols)
+    beside.write(curves, records, written, expected=expected, protocols=protocols)
     presets = {name: name for name in protocols}  # a queue has protocols resolved; names of presets are theirs
     deviation.write(table1, records, written, expected=expected, protocols=protocols, presets=presets)
     if named:

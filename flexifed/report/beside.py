@@ -20,9 +20,7 @@ def section(sources: Sources) -> Section:
             f"{title(str(dataset))}, {version_title(str(family), str(version))}",
             columns,
             [row(line) for _, line in block.iterrows()],
-            notes=sorted(
-                {f"{line['source']}: {line['remark']}" for _, line in block.dropna(subset="remark").iterrows()}
-            ),
+            notes=[*_notes(block, "protocol", "note"), *_notes(block, "source", "remark")],
         )
         for (dataset, family, version), block in table.groupby(["dataset", "family", "version"], sort=False)
     ]
@@ -44,3 +42,8 @@ def row(line: pd.Series) -> list[str]:
         line["verdict"] + (f" by {line['not_reached']} seeds" if line["not_reached"] else ""),
         line["source"],
     ]
+
+
+def _notes(block: pd.DataFrame, of: str, column: str) -> list[str]:
+    said = [line for _, line in block.iterrows() if isinstance(line[column], str) and line[column]]
+    return sorted({f"{line[of]}: {line[column]}" for line in said})

@@ -101,7 +101,7 @@ def write_tables(folder: Path, expected: Sequence[Cell], protocols: Mapping[str,
     tables.write(cells, runs, out, expected=expected, protocols=protocols)
     headline.write(cells, table1, out, expected=expected, protocols=protocols)
     costs.write(cells, runs, table1, out, expected=expected, protocols=protocols)
-    beside.write(cells, out, expected=expected, protocols=protocols)
+    beside.write(cells, runs, out, expected=expected, protocols=protocols)
     presets = {name: name for name in protocols}
     deviation.write(table1, runs, out, expected=expected, protocols=protocols, presets=presets)
 

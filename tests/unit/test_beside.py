@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from flexifed.analysis import beside, speed
+from flexifed.analysis.collect import read_runs
 from flexifed.report.parts import Sources
 from flexifed.settings import registry
 from flexifed.settings.cell import Cell
@@ -23,12 +24,20 @@ SHAOXIONGJI = config.Study.model_validate(
 ).protocol("iid")
 
 
-def table(folder: Path, accuracies: list[float], protocol: Protocol = SHAOXIONGJI, **names: str) -> pd.DataFrame:
+def table(
+    folder: Path,
+    accuracies: list[float],
+    protocol: Protocol = SHAOXIONGJI,
+    options: str = '{"dropout": 0.5}',
+    n_train: int = 60_000,
+    **names: str,
+) -> pd.DataFrame:
     """Of a study of one line whose seeds end at these accuracies after 50 rounds, ten points a round lower before."""
     cell = {"dataset": "mnist", "family": "mlp", "strategy": "fedavg", "protocol": "iid", **names}
     cells = {Cell(**cell, seed=i): {"V1": percent} for i, percent in enumerate(accuracies)}  # type: ignore[arg-type]
-    curves, _ = results.write_study(folder, cells, rounds=50)  # type: ignore[arg-type]
-    return beside.beside(speed.curves(curves), list(cells), {"iid": protocol})
+    curves, records = results.write_study(folder, cells, rounds=50)  # type: ignore[arg-type]
+    runs = read_runs(records).assign(family_options=options, n_train=n_train, n_test=10_000)
+    return beside.beside(speed.curves(curves), runs, list(cells), {"iid": protocol})
 
 
 def test_a_number_stands_beside_the_lines_of_its_settings(tmp_path: Path) -> None:
@@ -45,6 +54,7 @@ def test_a_number_stands_beside_the_lines_of_its_settings(tmp_path: Path) -> Non
     [
         (replace(SHAOXIONGJI, participants=0.2), {}),
         (replace(SHAOXIONGJI, local_epochs=1), {}),
+        (replace(SHAOXIONGJI, optimiser=replace(SHAOXIONGJI.optimiser, momentum=0.9)), {}),
         (replace(SHAOXIONGJI, partition=Partition(partitioner="dirichlet")), {}),
         (SHAOXIONGJI, {"strategy": "fedprox"}),
         (SHAOXIONGJI, {"family": "resnet18"}),
@@ -62,9 +72,25 @@ def test_verdicts(tmp_path: Path, accuracies: list[float], verdict: str) -> None
     if accuracies:
         assert table(tmp_path, accuracies).iloc[1]["verdict"] == verdict
     else:
-        curves = speed.curves(results.write_study(tmp_path, {Cell("mnist", "cnn", "fedavg", "iid", 0): {"V1": 5.0}})[0])
-        found = beside.beside(curves, [Cell("mnist", "mlp", "fedavg", "iid", 0)], {"iid": SHAOXIONGJI})
+        curves, records = results.write_study(tmp_path, {Cell("mnist", "cnn", "fedavg", "iid", 0): {"V1": 5.0}})
+        expected = [Cell("mnist", "mlp", "fedavg", "iid", 0)]
+        found = beside.beside(speed.curves(curves), read_runs(records), expected, {"iid": SHAOXIONGJI})
         assert set(found["verdict"]) == {verdict}
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({"options": '{"dropout": 0.5, "width": 0.1}'}, "model with width 0.1, dropout 0.5 (theirs: dropout 0.5)"),
+        ({"options": "{}"}, "model with its defaults (theirs: dropout 0.5)"),
+        ({"n_train": 1000}, "a part of the data"),
+        ({"protocol": replace(SHAOXIONGJI, slices=10)}, "slices 10 (theirs: 1)"),
+        ({"protocol": replace(SHAOXIONGJI, partition=Partition(options={"parts": 200}))}, "iid with parts 200"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_and_not_judged(tmp_path: Path, change: Any, note: str) -> None:
+    found = table(tmp_path, [97.0, 97.3, 97.6], **change)
+    assert set(found["verdict"]) == {"not comparable"} and set(found["note"]) == {note}
 
 
 def test_rounds_to_a_target_are_read_from_the_best_so_far_in_straight_lines() -> None:
@@ -76,10 +102,12 @@ def test_rounds_to_a_target_are_read_from_the_best_so_far_in_straight_lines() ->
 
 
 def test_a_seed_that_never_arrives_is_counted_and_no_mean_is_given(tmp_path: Path) -> None:
-    protocol = replace(SHAOXIONGJI, versions=("V2",), optimiser=replace(SHAOXIONGJI.optimiser, learning_rate=0.1))
+    optimiser = replace(SHAOXIONGJI.optimiser, learning_rate=0.1, momentum=0.0)
+    protocol = replace(SHAOXIONGJI, versions=("V2",), optimiser=optimiser)
     cells = {Cell("mnist", "mlp", "fedavg", "iid", i): {"V2": p} for i, p in enumerate((97.5, 96.5))}
-    curves, _ = results.write_study(tmp_path, cells, rounds=50)
-    (line,) = beside.beside(speed.curves(curves), list(cells), {"iid": protocol}).to_dict("records")
+    curves, records = results.write_study(tmp_path, cells, rounds=50)
+    runs = read_runs(records).assign(family_options="{}", n_train=60_000, n_test=10_000)
+    (line,) = beside.beside(speed.curves(curves), runs, list(cells), {"iid": protocol}).to_dict("records")
     assert (line["metric"], line["published"], line["not_reached"]) == ("rounds_to", 26, 1)
     assert line["verdict"] == "not reached" and math.isnan(line["mean"])
 

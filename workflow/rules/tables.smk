@@ -34,6 +34,7 @@ rule tables:
 rule beside:
     input:
         cells=f"{RESULTS}/cells.parquet",
+        runs=f"{RESULTS}/runs.parquet",
     output:
         csv=report(f"{TABLES}/beside.csv", caption="../report/beside.rst", category="Tables"),
     log:
