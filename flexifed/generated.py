@@ -210,6 +210,16 @@ LAST = 3
 """Evaluated rounds whose mean is compared."""
 
 
+def race_table() -> str:
+    """`docs/race.csv`, which `tests.scale.race` writes."""
+    heads = ["model", "trained by", "threads", "s a round", "range"]
+    rows = [
+        [titles.title(row.family), row.by, str(row.threads), f"{row.seconds:g}", f"{row.low:g} to {row.high:g}"]
+        for row in pd.read_csv(ROOT / "docs/race.csv").itertuples()
+    ]
+    return typeset.markdown_table(heads, rows, words=(0, 1))
+
+
 def precision_table() -> str:
     """Final accuracy of the same cells in each precision, in percent, and the mean difference to float32."""
     cells = sorted(path.parent for path in ENGINES["fast, bfloat16"].glob("cells/**/run.json"))
@@ -264,6 +274,7 @@ def contents() -> dict[Path, str]:
         ROOT / "docs/speed.md": {
             "bench-cpu": lambda: summary.markdown(REFERENCE / "bench-cpu"),
             "precision": precision_table,
+            "race": race_table,
         },
     }
     files = {path: filled(path.read_text(), parts) for path, parts in readmes.items()}

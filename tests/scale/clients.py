@@ -51,7 +51,9 @@ def job(clients: int) -> Job:
     return Job(Cell("mnist", "mlp", "fedavg", "scale", 0), protocol, {}, "stacked")
 
 
-def write_files(folder: Path, clients: int) -> list[Path]:
+def write_files(
+    folder: Path, clients: int, *, family: str = "mlp", version: str = "V2", per_client: int = PER_CLIENT
+) -> list[Path]:
     """Prepared data, partition and plan."""
     generator = rng.stream(0, "scale", clients)
     splits = [
@@ -62,11 +64,11 @@ def write_files(folder: Path, clients: int) -> list[Path]:
     source = {"verified": False, "how": "random", "files": []}
     samples.write(folder / "data", data, dataset="mnist", kind="image", source=source, options={})
     lists = [
-        partition.ClientSamples(generator.choice(TRAIN, PER_CLIENT, replace=False), np.arange(10))
+        partition.ClientSamples(generator.choice(TRAIN, per_client, replace=False), np.arange(10))
         for _ in range(clients)
     ]
     partition.write(folder / "partition.parquet", lists)
-    made = planning.for_family("mlp", "fedavg", versions=job(clients).protocol.client_versions())
+    made = planning.for_family(family, "fedavg", versions=(version,) * clients)
     plan.write(made, folder / "plan.json")
     return [folder / "data", folder / "partition.parquet", folder / "plan.json"]
 
