@@ -247,3 +247,16 @@ def test_a_federation_with_absent_clients_goes_on_with_the_same_bytes(
     resumed = federations.run(tmp_path, job)
     assert (resumed / "history.parquet").read_bytes() == (whole / "history.parquet").read_bytes()
     assert len(json.loads((resumed / "run.json").read_text())["sessions"]) == 2
+
+
+def test_a_round_that_tests_nothing_downloads_every_model_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assembled = federations.assemble(tmp_path, federations.job(rounds=3, evaluate_every=3))
+    downloaded, download = [], assembled.server.download
+
+    def counted(crew: Any) -> Any:
+        downloaded.extend(client.id for client in crew)
+        return download(crew)
+
+    monkeypatch.setattr(assembled.server, "download", counted)
+    federations.loop(assembled, registry.load("engine", "serial").create(assembled))
+    assert downloaded == [0, 1, 2, 3] * 4, "twice in the third round, which is tested after the server's step"
