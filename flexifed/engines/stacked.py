@@ -3,7 +3,7 @@
 With batches of ten and models of a hundred thousand numbers, a step is little more than the calls it consists of. Here
 the parameters of several participants lie in one tensor each, `[K, ...]`, and one call works on all of them
 (`_stack`). Batches, random numbers and results are each participant's own, as in every engine. Versions whose models
-hold a layer that cannot be stacked, such as normalisations, are trained as by the fast engine; so are tests.
+hold a layer that cannot be stacked, as those of texts do, are trained as by the fast engine; so are tests.
 """
 
 from collections.abc import Iterator, Sequence

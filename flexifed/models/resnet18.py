@@ -25,7 +25,6 @@ ALLOWED = {
 }
 
 CHANNELS = (1, 2, 4, 8)  # of a stage of two blocks, in units of 64
-GROUPS = 32  # of group normalisation at full width
 
 
 def build(
@@ -46,7 +45,8 @@ def build(
         classes: Number of outputs, unless `outputs` says otherwise.
         width: Factor on every hidden width.
         stem: "imagenet", see above, or "cifar": one 3 x 3 convolution of stride 1 and no pool.
-        normalisation: "batch", or "group": 32 groups at full width (Hsieh et al. 2020, for non-IID data).
+        normalisation: "batch", or "group" (Hsieh et al. 2020, for non-IID data): 32 groups at full width, and as many
+            channels to a group at every other.
         outputs: 1000 for the book's head; 0 for as many as there are classes.
 
     Raises:
@@ -54,9 +54,10 @@ def build(
     """
     check_image("resnet18", shape)
     unit = narrow(64, width)
+    groups = gcd(unit, max(1, unit // 2))
 
     def norm(channels: int) -> nn.Module:
-        return nn.BatchNorm2d(channels) if normalisation == "batch" else nn.GroupNorm(gcd(GROUPS, channels), channels)
+        return nn.BatchNorm2d(channels) if normalisation == "batch" else nn.GroupNorm(groups, channels)
 
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     if stem == "imagenet":

@@ -21,7 +21,7 @@ from tests.unit import federations
 WIDTHS = {"1/16": 1 / 16, "1/8": 1 / 8, "1/4": 1 / 4, "1/2": 1 / 2}
 SAMPLES = {"image": 8, "text": 2}  # of a thousand characters each
 STEP = {
-    "clients": 1,
+    "clients": 2,  # which the engine `stacked` trains in one
     "slices": 1,
     "local_epochs": 1,
     "batch_size": max(SAMPLES.values()),
@@ -41,16 +41,16 @@ def in_double(assembled: Federation) -> Federation:
 
 
 def moved(assembled: Federation, engine: str) -> Tensor:
-    """By what a step moves weights and statistics, float64."""
-    (before,) = federations.numbers(assembled)
-    (turn,) = federations.trained(assembled, registry.load("engine", engine).create(assembled))
-    return (turn.weights.values - before.values).double()
+    """By what a step moves every client's weights and statistics, float64."""
+    before = federations.numbers(assembled)
+    turns = federations.trained(assembled, registry.load("engine", engine).create(assembled))
+    return torch.cat([t.weights.values - b.values for t, b in zip(turns, before, strict=True)]).double()
 
 
 def steps(folder: Path) -> None:
     """Take every step. A line for each: engine, precision, family, width, error relative to float64."""
     for kind, n in SAMPLES.items():
-        federations.prepared(folder / kind, kind, n_train=n, n_test=n)
+        federations.prepared(folder / kind, kind, n_train=n * 2, n_test=n * 2)
     for family, (name, width) in product(registry.names("family"), WIDTHS.items()):
         version = registry.constant("family", family, "VERSIONS")[:2][-1]  # has every shape of layer of its family
         job = federations.job(family=family, versions=(version,), **STEP)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flexifed.engines import _descent, _trial, fast, serial
+from flexifed import models
+from flexifed.engines import _descent, _stack, _trial, fast, serial, stacked
 from flexifed.engines._channels_last import Convolution, channels_last
 from flexifed.engines._recording import Direct, Function
 from flexifed.settings import registry
@@ -56,6 +57,27 @@ def test_a_whole_run_in_double_precision_agrees_to_rounding(tmp_path: Path, fami
     pd.testing.assert_frame_equal(reference, other, rtol=0, atol=1e-6)  # losses are summed in float32 by the serial one
     accuracies = reference.metric.str.startswith("accuracy")
     assert (abs(reference.value - other.value)[accuracies] < 1e-7).all(), "the others divide in single precision"
+
+
+@pytest.mark.parametrize("family", registry.names("family"))
+def test_families_of_images_are_stacked(family: str) -> None:
+    kind = registry.constant("family", family, "KIND")
+    version = registry.constant("family", family, "VERSIONS")[-1]
+    shape = (3, 32, 32) if kind == "image" else (1014,)
+    model = models.build(family, version, shape, 10, {"width": 1 / 16}, torch.Generator().manual_seed(0))
+    assert _stack.stackable(model) == (kind == "image")
+
+
+def test_group_normalisation_is_stacked_in_double_precision(tmp_path: Path) -> None:
+    found = []
+    for module in (serial, stacked):
+        job = federations.job(family="resnet18", versions=("V1",), clients=3, rounds=2)
+        job = dataclasses.replace(job, family_options={"width": 1 / 8, "normalisation": "group"})
+        assembled = federations.in_double(federations.assemble(tmp_path, job))
+        trained(assembled, module)
+        found.append([numbers.values for numbers in federations.numbers(assembled)])
+    for serially, together in zip(*found, strict=True):
+        torch.testing.assert_close(serially, together, rtol=0, atol=1e-7)
 
 
 TRAINING_KEYS: dict[str, dict[str, Any]] = {
