@@ -32,6 +32,8 @@ QUEUES = {
     "sixty-rounds": ["sixty-rounds.yaml"],
     "full-length": ["full-length.yaml"],
     "fedavg-mnist": ["studies/fedavg_mnist.yaml", "overlays/local-data.yaml"],
+    "mcmahan": ["studies/mcmahan.yaml", "overlays/local-data.yaml"],
+    "horizontal": ["studies/horizontal.yaml", "overlays/local-data.yaml"],
     "disagreement-few": ["studies/disagreement.yaml", "overlays/small.yaml", "overlays/disagreement-few.yaml"],
 }
 """Studies whose cells are queued in `results/reference/`, with their files in `config/`."""

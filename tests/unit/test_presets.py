@@ -14,7 +14,7 @@ from flexifed.data.partition import set_order
 from flexifed.data.samples import Pool
 from flexifed.data.transforms import TextTransform
 from flexifed.partitioners import iid
-from flexifed.settings import rng
+from flexifed.settings import registry, rng
 from flexifed.settings.protocol import Protocol
 from flexifed.study import config
 from flexifed.training.client import Client, batches
@@ -159,7 +159,7 @@ def test_presets_name_the_numbers_they_correspond_to() -> None:
 
 
 def test_presets_of_fedavg_are_their_sources_settings() -> None:
-    assert set(EVERY) - set(PRESETS) == {"shaoxiongji", "mcmahan"}
+    assert set(EVERY) - set(PRESETS) == {"shaoxiongji", "mcmahan", "practicing_fl"}
     for preset in (EVERY["shaoxiongji"], EVERY["mcmahan"]):
         assert (preset.clients, preset.cohort_size(), preset.slices, preset.test_set) == (100, 10, 1, "whole")
         assert (preset.local_epochs, preset.batch_size, preset.tests) == (5, 10, ("aggregated",))
@@ -167,3 +167,11 @@ def test_presets_of_fedavg_are_their_sources_settings() -> None:
     assert EVERY["shaoxiongji"].optimiser.momentum == 0.5 and EVERY["shaoxiongji"].averaging == "uniform"
     assert EVERY["mcmahan"].optimiser.momentum == 0 and EVERY["mcmahan"].averaging == "samples"
     assert (EVERY["shaoxiongji"].versions, EVERY["mcmahan"].versions) == (("V1",), ("V2",))
+
+
+def test_the_preset_of_practicing_fl_is_the_chapters_conf_json() -> None:
+    """Ten models, five in each round, 20 global and three local epochs, batches of 32, rate 0.001, momentum 0.0001."""
+    preset = EVERY["practicing_fl"]
+    assert (preset.clients, preset.cohort_size(), preset.rounds, preset.local_epochs) == (10, 5, 20, 3)
+    assert (preset.batch_size, preset.optimiser.learning_rate, preset.optimiser.momentum) == (32, 0.001, 0.0001)
+    assert registry.keywords("strategy", "server_rate") == {"rate": 0.1}
