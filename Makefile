@@ -55,8 +55,9 @@ reference-report: setup ## render what is in results/reference/full-width: table
 	$(BIN)/python -m flexifed reference-report
 	$(BIN)/python -m flexifed generate
 
-bench: setup ## measure this machine: results/bench/bench.md (about 15 minutes, on an otherwise idle machine)
+bench: setup ## measure this machine: results/bench/bench.md and race.csv (about 20 minutes, on an otherwise idle machine)
 	$(BIN)/python -m flexifed bench
+	$(BIN)/python -m tests.scale.race results/bench/race.csv
 
 # Three workers on two cores: one of them mostly waits for SLURM.
 test: setup check ## all checks and tests

@@ -2,11 +2,13 @@
 
 Ten of a hundred clients with 600 images each, five epochs, batches of ten: 3,000 steps a round. Each contender takes a
 round in turn, in one process, on random images of the size of MNIST; tests are left out. `plain` is the loop that
-everybody writes: a module, `torch.optim.SGD`, samples in memory, no DataLoader. Writes docs/race.csv.
+everybody writes: a module, `torch.optim.SGD`, samples in memory, no DataLoader. Flower and fedjax, where they are
+installed (`peers`), run their rounds after that. Writes docs/race.csv, or the file that is named.
 """
 
 import copy
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -26,7 +28,7 @@ from flexifed.system.files import complete
 from flexifed.training import federation, rounds
 from flexifed.training.engine import Federation
 from flexifed.training.history import History
-from tests.scale import clients
+from tests.scale import clients, peers
 
 ENGINES = ("fast", "stacked")
 ROUNDS = 5  # after one that warms up
@@ -38,8 +40,7 @@ def job(family: str) -> Job:
     of_clients = clients.job(100)
     optimiser = replace(of_clients.protocol.optimiser, momentum=0.5)
     protocol = replace(of_clients.protocol, versions=("V1",), optimiser=optimiser, tests=(), rounds=ROUNDS + 1)
-    options = {"dropout": 0.5} if family == "mlp" else {}
-    return Job(Cell("mnist", family, "fedavg", "race", 0), protocol, options, "stacked")
+    return Job(Cell("mnist", family, "fedavg", "race", 0), protocol, peers.OPTIONS[family], "stacked")
 
 
 class Plain:
@@ -90,24 +91,31 @@ def race(family: str, folder: Path) -> list[dict[str, object]]:
             began = time.perf_counter()
             one.round(number)
             seconds[name].append(time.perf_counter() - began)
+    timed = {name: values[1:] for name, values in seconds.items()} | peers.seconds(family, ROUNDS)
     return [
         {
             "family": family,
             "by": name,
             "threads": torch.get_num_threads(),
-            "seconds": round(statistics.median(values[1:]), 2),
-            "low": round(min(values[1:]), 2),
-            "high": round(max(values[1:]), 2),
+            "seconds": round(statistics.median(values), 2),
+            "low": round(min(values), 2),
+            "high": round(max(values), 2),
         }
-        for name, values in seconds.items()
+        for name, values in timed.items()
     ]
 
 
-if __name__ == "__main__":
+def main(table: Path) -> None:
+    """Race with every model, and write the table."""
     rows = []
-    for family in ("mlp", "cnn"):
+    for family in peers.OPTIONS:
         with tempfile.TemporaryDirectory() as scratch:
             rows += race(family, Path(scratch))
-    with complete(TABLE) as partial:
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with complete(table) as partial:
         pd.DataFrame(rows).to_csv(partial, index=False)
     print(pd.DataFrame(rows).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else TABLE)
