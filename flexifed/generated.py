@@ -160,7 +160,8 @@ def _by_strategy(cells: Mapping[tuple[str, str], Mapping[str, str]]) -> str:
 
 def paper_table() -> str:
     """The paper's Table 1, mean over the four versions, in percent."""
-    table = pd.read_csv(published.FOLDER / "paper_table1.csv")
+    table = published.table1()
+    table = table[table["source"] == published.PAPER]
     means = table.groupby(["dataset", "family", "strategy"], sort=False)["accuracy_percent"].mean().reset_index()
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in means.to_dict("records"):

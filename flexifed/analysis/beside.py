@@ -3,21 +3,22 @@
 A number of `published/numbers.csv` says which settings it is of: data set, model, strategy, clients, participants,
 partitioner, local epochs, batch size, momentum and, where its source does not tune it, learning rate. It stands beside
 every line of a study that has these settings and one version; what else stands against the comparison (options of the
-model, an incomplete data set, slices, another test) is named, and then there is no verdict. (FlexiFed's Table 1, which
-is about versions side by side, has a table of its own.)
+model, an incomplete data set, slices, another test) is named, and then there is no verdict. Where the source tuned the
+learning rate, so do we: of the study's rates the one with the best mean is judged. (FlexiFed's Table 1, which is about
+versions side by side, has a table of its own.)
 
 - `accuracy`: percent in the round `at`, mean over the round's participants, after aggregation, in eval().
 - `rounds_to`: rounds until the best accuracy so far is `at` percent, with straight lines between tested rounds, as
   McMahan et al. 2017 (section 3) read their curves. A seed that never arrives has none, and is counted.
 
 Sources publish one run each. So the verdict asks whether that run could be one more of ours: whether it lies in the
-interval that holds one more seed in 95 of 100 cases (Student t, s * sqrt(1 + 1 / n)), where seeds are what varies.
+interval that holds one more seed in 95 of 100 cases (Student t, s * sqrt(1 + 1 / n)), where seeds are what varies. Two
+seeds give no such interval: at 95 %, Student's t makes it 22 times as wide as they are apart, which holds everything.
 """
 
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from flexifed.analysis import finals, speed, statistics
+from flexifed.analysis import finals, published, speed, statistics
 from flexifed.analysis.collect import CELL, read_runs
 from flexifed.analysis.comparable import changed_options, complete, line_runs, listing
-from flexifed.analysis.published import FOLDER
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import Protocol
 from flexifed.system import files
@@ -42,15 +42,14 @@ COLUMNS = [
 against the comparison, `remark` what the source says of its number."""
 
 INSIDE, ABOVE, BELOW = "could be one of ours", "theirs is higher", "theirs is lower"
+NOT_REACHED, NOT_COMPARABLE = "not reached", "not comparable"
+TOO_FEW, NOT_BEST = "too few seeds", "another rate is better"
+
+FEWEST = 3
+"""Seeds that an interval for one more takes."""
 
 COMMON = {"slices": 1, "test_set": "whole", "shuffle": True, "normalisation": "averaged"}
 """What is common to the settings of all published numbers so far, beside no weight decay."""
-
-
-@lru_cache
-def numbers() -> pd.DataFrame:
-    """What is published: a row for each number, with the settings it is of; an empty learning rate is any."""
-    return pd.read_csv(FOLDER / "numbers.csv", keep_default_na=False, dtype=str)
 
 
 def settings(protocol: Protocol) -> dict[str, str]:
@@ -72,7 +71,7 @@ def against(line: pd.DataFrame, protocol: Protocol, number: Mapping[str, Any]) -
     Args:
         line: the line's run records.
         protocol: its protocol.
-        number: a row of `numbers`.
+        number: a row of `published.numbers`.
     """
     values = {key: getattr(protocol, key) for key in COMMON} | {"weight_decay": protocol.optimiser.weight_decay}
     found = [
@@ -104,10 +103,10 @@ def beside(
         protocols: the study's protocols by name.
 
     Returns:
-        `COLUMNS`; `verdict` is one of the three words above, or `statistics.Verdict.ONE_SEED`, `MISSING`, or `not
-        reached` where some seed has no number, or `not comparable`.
+        `COLUMNS`; `verdict` is one of the words above (`NOT_REACHED` where some seed has no number), or
+        `statistics.Verdict.ONE_SEED` or `MISSING`.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for row in finals.rows(expected):
         protocol = protocols[row.protocol]
         if len(protocol.versions) == 1:
@@ -115,14 +114,30 @@ def beside(
                 notes = against(line_runs(runs, row), protocol, number)
                 found.append(_entry(row, protocol, number, curves) | {"note": "; ".join(notes)})
                 if notes and found[-1]["verdict"] != statistics.Verdict.MISSING:
-                    found[-1]["verdict"] = "not comparable"
+                    found[-1]["verdict"] = NOT_COMPARABLE
+    _judge_the_best_rate(found)
     return pd.DataFrame(found, columns=COLUMNS)
+
+
+def _judge_the_best_rate(found: list[dict[str, Any]]) -> None:
+    """Of several rates beside one number whose source tuned its own, leave the verdict to the best."""
+    rates: dict[int, list[dict[str, Any]]] = {}
+    for entry in found:
+        if entry["tuned"] and np.isfinite(entry["mean"]):
+            rates.setdefault(entry["number"], []).append(entry)
+    for entries in rates.values():
+        pick = min if entries[0]["metric"] == "rounds_to" else max
+        best = pick(entries, key=lambda entry: entry["mean"])
+        for entry in entries:
+            if entry is not best and entry["verdict"] != NOT_COMPARABLE:
+                entry["verdict"] = NOT_BEST
 
 
 def _of_line(row: finals.Row, protocol: Protocol) -> Iterator[dict[str, Any]]:
     ours = settings(protocol) | {"dataset": row.dataset, "family": row.family, "strategy": row.strategy}
     ours |= {"version": protocol.versions[0]}
-    for number in numbers().to_dict("records"):
+    numbers = published.numbers()
+    for number in numbers[numbers["at"] != ""].reset_index().to_dict("records"):
         there = number["metric"] == "rounds_to" or float(number["at"]) <= protocol.rounds
         if there and all(number[key] in ("", value) for key, value in ours.items()):
             yield {str(key): value for key, value in number.items()}
@@ -135,7 +150,7 @@ def _entry(row: finals.Row, protocol: Protocol, number: Mapping[str, Any], curve
     absent = len(values) - len(arrived)
     summary = statistics.summarise(pd.Series(dtype=float) if absent else arrived)
     half = math.nan
-    if summary.n_seeds > 1:
+    if summary.n_seeds >= FEWEST:
         half = float(stdtrit(summary.n_seeds - 1, 0.975)) * summary.std * math.sqrt(1 + 1 / summary.n_seeds)
     low, high = summary.mean - half, summary.mean + half
     return {
@@ -155,6 +170,8 @@ def _entry(row: finals.Row, protocol: Protocol, number: Mapping[str, Any], curve
         "deviation": summary.mean - published,
         "verdict": _verdict(summary.n_seeds, absent, published, low, high),
         "remark": number["remark"],
+        "number": number["index"],
+        "tuned": not number["learning_rate"],
     }
 
 
@@ -190,9 +207,9 @@ def rounds_to(curve: "pd.Series[float]", target: float) -> float:
 
 def _verdict(n_seeds: int, absent: int, published: float, low: float, high: float) -> str:
     if absent:
-        return "not reached"
-    if n_seeds < 2:
-        return str(statistics.Verdict.ONE_SEED if n_seeds else statistics.Verdict.MISSING)
+        return NOT_REACHED
+    if n_seeds < FEWEST:
+        return str((statistics.Verdict.MISSING, statistics.Verdict.ONE_SEED, TOO_FEW)[n_seeds])
     if low <= published <= high:
         return INSIDE
     return ABOVE if published > high else BELOW

@@ -76,7 +76,7 @@ class Source:
 @lru_cache
 def sources() -> tuple[Source, ...]:
     """The paper, then the reproductions."""
-    table = published.numbers()
+    table = published.table1()
     data = pd.read_csv(published.FOLDER / "source_data.csv", keep_default_na=False)
     key = ["dataset", "family", "strategy", "version"]
     return tuple(

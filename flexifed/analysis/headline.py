@@ -98,8 +98,9 @@ def _judged(claim: str, summary: Summary, not_reached: int, comparable: bool) ->
 
 def paper_range(claim: str) -> tuple[float, float]:
     """The paper's range: percentage points (`gain`) or times (`speed`)."""
-    table = pd.read_csv(published.FOLDER / "paper_headline.csv")
-    ((low, high),) = table.loc[table["claim"] == claim, ["low", "high"]].to_numpy(float)
+    table = published.claims()
+    about = {"gain": published.GAIN, "speed": published.SPEED}[claim]
+    ((low, high),) = table.loc[table["about"] == about, ["low", "high"]].to_numpy(float)
     return float(low), float(high)
 
 

@@ -1,4 +1,10 @@
-"""What the paper and its reproductions publish: the tables of `flexifed/published/`."""
+"""What others publish of the systems covered here: the tables of `flexifed/published/`.
+
+- `numbers.csv`, a row for each number: system, source, what it is of (data set, model, strategy and, where the source
+  says them, the settings), metric, when in the run (`at`), value, and what the source remarks. A number without `at`
+  is a final one, by its source's own rule, of versions side by side: FlexiFed's Table 1.
+- `claims.csv`, a row for each claim: which strategy is above which, in what, and by how much where the source says so.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -18,18 +24,42 @@ PAPER = "paper"
 @lru_cache
 def paper(versions: tuple[str, ...]) -> dict[tuple[str, str, str, str], float]:
     """The paper's Table 1 in percent, with the mean over `versions` of each line."""
-    table = pd.read_csv(FOLDER / "paper_table1.csv")
-    table = table[table["version"].isin(versions)]
+    table = table1()
+    table = table[(table["source"] == PAPER) & table["version"].isin(versions)]
     line = ["dataset", "family", "strategy"]
     means = table.groupby(line)["accuracy_percent"].mean().reset_index().assign(version=MEAN)
     both = pd.concat([table, means])
     return {(*key,): value for *key, value in both[[*line, "version", "accuracy_percent"]].itertuples(index=False)}
 
 
+@lru_cache
 def numbers() -> pd.DataFrame:
-    """What the paper and its reproductions publish: source, dataset, family, strategy, version, accuracy_percent."""
-    papers = pd.read_csv(FOLDER / "paper_table1.csv").assign(source=PAPER)
-    return pd.concat([papers, pd.read_csv(FOLDER / "reproductions_table1.csv")], ignore_index=True)
+    """`numbers.csv`, all of it words; what a source does not say, or tunes, is empty."""
+    return pd.read_csv(FOLDER / "numbers.csv", keep_default_na=False, dtype=str)
+
+
+@lru_cache
+def table1() -> pd.DataFrame:
+    """The paper's Table 1 and its reproductions': source, dataset, family, strategy, version, accuracy_percent."""
+    final = numbers()[numbers()["at"] == ""]
+    columns = ["source", "dataset", "family", "strategy", "version"]
+    return final[columns].assign(accuracy_percent=final["value"].astype(float))
+
+
+ORDER, GAIN, SPEED = "final number", "gain in points", "speed in times"
+"""What a claim is about: which final number is higher; by how many points; in how many times fewer rounds."""
+
+
+@lru_cache
+def claims() -> pd.DataFrame:
+    """`claims.csv`: system, source, about, higher, lower (strategies), low and high (the claimed range, or NaN)."""
+    return pd.read_csv(FOLDER / "claims.csv")
+
+
+def orderings() -> list[tuple[str, str]]:
+    """Higher and lower strategy of every claimed ordering."""
+    found = claims()
+    return list(found.loc[found["about"] == ORDER, ["higher", "lower"]].itertuples(index=False, name=None))
 
 
 def means(expected: Sequence[Cell], protocols: Mapping[str, Protocol]) -> pd.DataFrame:
@@ -37,7 +67,7 @@ def means(expected: Sequence[Cell], protocols: Mapping[str, Protocol]) -> pd.Dat
 
     The sources differ in data, rounds and the moment of the test, so only orderings compare across them.
     """
-    table, line = numbers(), ["dataset", "family", "strategy", "source"]
+    table, line = table1(), ["dataset", "family", "strategy", "source"]
     found = []
     for dataset, family, protocol in dict.fromkeys((cell.dataset, cell.family, cell.protocol) for cell in expected):
         versions = protocols[protocol].versions

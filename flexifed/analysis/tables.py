@@ -1,4 +1,4 @@
-"""Tables of a study, in percent: Table 1, moments of the test, the paper's orderings; and all of them as files.
+"""Tables of a study, in percent: Table 1, moments of the test, published orderings; and all of them as files.
 
 Seeds are the repetitions: mean, standard deviation and Student's t interval are over them.
 """
@@ -17,19 +17,6 @@ from flexifed.analysis.statistics import summarise, verdict
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import Protocol
 from flexifed.system import files
-
-CLAIMS = (
-    ("max_common", "clustered_fl"),
-    ("max_common", "clustered_common"),
-    ("clustered_common", "clustered_fl"),
-    ("clustered_common", "basic_common"),
-    ("basic_common", "standalone"),
-    ("clustered_fl", "standalone"),
-)
-"""Higher and lower strategy of each comparison that the paper's Table 1 makes in every block.
-
-The first is the paper's headline, and what it claims of non-IID data (appendix A.4).
-"""
 
 WORDS = frozenset(
     [
@@ -116,7 +103,7 @@ def phases(cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Protoc
 
 
 def comparisons(numbers: pd.DataFrame, expected: Sequence[Cell]) -> pd.DataFrame:
-    """The paper's orderings (`CLAIMS`) in each block, from differences within a seed of the mean over versions.
+    """The published orderings in each block, from differences within a seed of the mean over versions.
 
     Cells of one seed share partition and initial weights, so the paired difference is sharper than two intervals side
     by side. One seed resolves nothing. The intervals are not adjusted for the number of comparisons.
@@ -125,7 +112,7 @@ def comparisons(numbers: pd.DataFrame, expected: Sequence[Cell]) -> pd.DataFrame
     lines = {row[:4]: row for row in rows(expected)}
     table = []
     for dataset, family, protocol in dict.fromkeys((row.dataset, row.family, row.protocol) for row in lines.values()):
-        for higher, lower in CLAIMS:
+        for higher, lower in published.orderings():
             above = lines.get((dataset, family, higher, protocol))
             below = lines.get((dataset, family, lower, protocol))
             if above is None or below is None:

@@ -24,17 +24,22 @@ from flexifed.figures.style import (
     wrapped,
 )
 
+PERCENT = 0.01
+
 
 @styled
-def draw(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
-    """Accuracy after aggregation against rounds, mean over the versions: a panel per block, a line per strategy.
+def draw(curves: pd.DataFrame, table: pd.DataFrame, *, quantity: str = "accuracy [%]", unit: float = PERCENT) -> Figure:
+    """A quantity (accuracy after aggregation) against rounds, mean over the versions: a panel per block, a line per
+    strategy.
 
     A version's value is the mean over its clients, a seed's the mean over the versions, as in a final number. Panels
     have scales of their own, since data sets differ.
 
     Args:
-        curves: rows of `cells.parquet` of the whole study, phase `aggregated`, metric `accuracy`.
+        curves: rows of `cells.parquet` of the whole study, phase `aggregated`, metric `accuracy`, or others.
         table: Table 1 of the study, which names the blocks and strategies, those that are missing too.
+        quantity: what the curves are of, with its unit, for the axis.
+        unit: the unit, in that of the curves: 0.01 for percent.
     """
     parts = list(blocks(table[table["version"] == MEAN]))
     palette = colours([str(strategy) for strategy in table["strategy"].unique()])
@@ -44,16 +49,17 @@ def draw(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
     for panel, (key, block) in zip(panels, parts, strict=True):
         same = curves[(curves[["dataset", "family", "protocol"]] == list(key)).all(axis=1)]
         versions = same.groupby([*line, "version"], observed=True)["value"].mean()
-        per_seed = 100 * versions.groupby(line, observed=True).mean().unstack("seed")
+        per_seed = versions.groupby(line, observed=True).mean().unstack("seed") / unit
         counts |= seed_counts(same)
-        for strategy in block.loc[block["n_seeds"] > 0, "strategy"]:
+        for strategy in block.loc[block["strategy"].isin(per_seed.index.unique("strategy")), "strategy"]:
             curve(panel, per_seed.loc[strategy], palette[strategy])
         panel_title(panel, block_title(*key))
         _absent(panel, block)
         rounds_axis(panel)
-        within_percent(panel)
+        if unit == PERCENT:
+            within_percent(panel)
     figure.supxlabel(wrapped(figure, f"communication round\n{band_text(counts, 'study', 'the versions')}"), fontsize=8)
-    figure.supylabel("accuracy [%], mean over versions", fontsize=9)
+    figure.supylabel(f"{quantity}, mean over versions", fontsize=9)
     strategy_legend(figure, palette, set(table.loc[table["n_seeds"] > 0, "strategy"]))
     return figure
 

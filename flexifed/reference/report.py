@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flexifed import report
 from flexifed.analysis import beside, collect, costs, deviation, effects, headline, tables
-from flexifed.figures import convergence, errors, final_numbers, overview, sharing
+from flexifed.figures import convergence, errors, final_numbers, loss, overview, sharing
 from flexifed.figures import costs as costs_figure
 from flexifed.figures import effects as effects_figure
 from flexifed.reference import queue
@@ -77,8 +77,9 @@ def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
         stems.append(folder / "figures/effects")
         effects_figure.write(folder / "tables/effects.csv", stems[-1])
     if layout.has_overview(run.job.cell for run in runs):
-        stems.append(folder / "figures/overview")
-        overview.write(curves, table1, stems[-1])
+        stems += [folder / "figures/overview", folder / "figures/loss"]
+        overview.write(curves, table1, stems[-2])
+        loss.write(curves, table1, stems[-1])
     stems.append(folder / "figures/errors")
     errors.write(folder / "tables/errors.csv", stems[-1])
     there = [run.job.cell for run in runs if finished(folder, (run,))]

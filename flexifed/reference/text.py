@@ -50,7 +50,7 @@ def section(folder: Path) -> str:
 
 
 def _orderings(sentences: list[str]) -> list[str]:
-    """What a block's answer says of the paper's orderings; its numbers stand in the table."""
+    """What a block's answer says of the published orderings; its numbers stand in the table."""
     return [sentence for sentence in sentences[1:] if not sentence.startswith("Note:")] or sentences[:1]
 
 

@@ -51,6 +51,7 @@ SECTIONS: tuple[Callable[[Sources], Section], ...] = (
     published.section,
     pictures.final_numbers,
     pictures.convergence,
+    pictures.loss,
     pictures.class_mix,
     pictures.sharing,
     settings.section,

@@ -1,10 +1,10 @@
-"""The answer: the order of a block's strategies, and which of the paper's orderings the seeds resolve."""
+"""The answer: the order of a block's strategies, and which of the published orderings the seeds resolve."""
 
 import pandas as pd
 
+from flexifed.analysis import published
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.statistics import Verdict
-from flexifed.analysis.tables import CLAIMS
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks, notes, number, seeds_text
 from flexifed.report.parts import SYMBOLS, Entry, Grid, Judged, Points, Remark, Section, Sources
@@ -12,8 +12,8 @@ from flexifed.report.parts import SYMBOLS, Entry, Grid, Judged, Points, Remark, 
 BLOCK = ["dataset", "family", "protocol"]
 
 OPENINGS = {
-    Verdict.HOLDS: "Ordered as in the paper, with the 95 % interval of the difference above zero:",
-    Verdict.CONTRADICTED: "Ordered against the paper, with the interval below zero:",
+    Verdict.HOLDS: "Ordered as published, with the 95 % interval of the difference above zero:",
+    Verdict.CONTRADICTED: "Ordered against what is published, with the interval below zero:",
     Verdict.NOT_RESOLVED: "Not resolved, the interval holds zero or has no width:",
     Verdict.ONE_SEED: "Not resolved, one seed cannot be distinguished from chance:",
     Verdict.MISSING: "Missing:",
@@ -39,13 +39,13 @@ def of_block(key: tuple[str, str, str], comparisons: pd.DataFrame) -> pd.DataFra
 
 
 def verdicts(comparisons: pd.DataFrame) -> Grid:
-    """A row per block, a column per ordering of the paper.
+    """A row per block, a column per published ordering.
 
     Args:
         comparisons: as `tables.comparisons` gives it, of the whole study, at least one.
     """
     there = set(zip(comparisons["higher"], comparisons["lower"], strict=True))
-    claims = [claim for claim in CLAIMS if claim in there]
+    claims = [claim for claim in published.orderings() if claim in there]
     rows: list[list[Entry]] = []
     for key, pairs in comparisons.groupby(BLOCK, sort=False):
         of = {
@@ -63,7 +63,7 @@ def verdicts(comparisons: pd.DataFrame) -> Grid:
     ]
     legend = "; ".join(f"{symbol} {text}" for symbol, text in zip(SYMBOLS.values(), words, strict=True))
     note = f"{legend}. Numbers are differences in percentage points with their 95 % interval"
-    return Grid("The paper's orderings", columns, rows, [note], words=len(columns))
+    return Grid("Published orderings", columns, rows, [note], words=len(columns))
 
 
 def sentences(key: tuple[str, str, str], block: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:

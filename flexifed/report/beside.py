@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from flexifed.analysis.beside import FEWEST
 from flexifed.analysis.titles import title, version_title
 from flexifed.report.parts import Grid, Section, Sources, points
 
@@ -31,7 +32,7 @@ def row(line: pd.Series) -> list[str]:
     """Setting, what, published, ours, the interval of one more seed, seeds, verdict, source."""
     rounds = line["metric"] == "rounds_to"
     what = f"rounds to {line['at']:g} %" if rounds else f"accuracy, round {line['at']:g}"
-    several = line["n_seeds"] > 1
+    several = line["n_seeds"] >= FEWEST
     return [
         f"{title(line['strategy'])}, {line['protocol']}",
         what,

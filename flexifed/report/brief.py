@@ -36,7 +36,7 @@ def section(sources: Sources) -> Section:
         return Section(HEADING, [*parts, Points(lines)])
     if len(comparisons):
         where = f"in {len(lines)} blocks, {len(comparisons)} in all"
-        parts.append(Words(f"Of the paper's orderings {where}, {counted(comparisons)}."))
+        parts.append(Words(f"Of the published orderings {where}, {counted(comparisons)}."))
     return Section(HEADING, [*parts, Points(lines, summary=f"A line for each of the {len(lines)} blocks")])
 
 
@@ -89,7 +89,7 @@ def _claims(sources: Sources) -> Iterator[Words]:
 
 
 def line(key: tuple[str, str, str], block: pd.DataFrame, comparisons: pd.DataFrame) -> str:
-    """`CIFAR-10, VGG, protocol official: Max-Common is highest, 84.9 ± 0.4 (3 seeds). Of the paper's 5 orderings ...`
+    """`CIFAR-10, VGG, protocol official: Max-Common is highest, 84.9 ± 0.4 (3 seeds). Of 5 published orderings ...`
 
     Args:
         key: dataset, family and protocol.
@@ -104,7 +104,7 @@ def line(key: tuple[str, str, str], block: pd.DataFrame, comparisons: pd.DataFra
     names = " and ".join(map(title, highest["strategy"]))
     is_highest = "is alone" if len(lines) == 1 else "is highest" if len(highest) == 1 else "are highest"
     text = f"{block_title(*key)}: {names} {is_highest}, {number(best)} % ({seeds_text(highest)})."
-    return text if pairs.empty else f"{text} Of the paper's {_several(len(pairs), 'ordering')}, {counted(pairs)}."
+    return text if pairs.empty else f"{text} Of {_several(len(pairs), 'published ordering')}, {counted(pairs)}."
 
 
 def counted(pairs: pd.DataFrame) -> str:

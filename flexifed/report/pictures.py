@@ -15,6 +15,8 @@ CAPTIONS = {
     "overview": "Accuracy right after aggregation, in eval(), against communication rounds: mean over versions. One "
     "panel per block of the study, one line per strategy, as in the paper's Figure 4; what the band is stands under "
     "the panels.",
+    "loss": "Mean training loss of a round's participants against communication rounds: mean over versions. One panel "
+    "per block of the study, one line per strategy.",
     "errors": "Ours minus the published number, mean over versions, by block and strategy: a row of panels per "
     "protocol, a column per source. Bold: the published number is outside our 95 % interval over seeds. Frame: the "
     "source that the protocol is meant to reproduce. Grey: not compared.",
@@ -35,6 +37,7 @@ HEADINGS = {
     "effects": "What each factor does",
     "sweep": "Final accuracy by value",
     "overview": "Convergence at a glance",
+    "loss": "Training loss",
     "errors": "Beside the published numbers",
     "final_numbers": "Final numbers",
     "costs": "Costs",
@@ -61,6 +64,11 @@ def final_numbers(sources: Sources) -> Section:
 def convergence(sources: Sources) -> Section:
     """A figure per block."""
     return _gallery(sources, "convergence")
+
+
+def loss(sources: Sources) -> Section:
+    """The training loss of a study in one figure, where its blocks fit into one."""
+    return _gallery(sources, "loss")
 
 
 def class_mix(sources: Sources) -> Section:

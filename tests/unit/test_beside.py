@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flexifed.analysis import beside, speed
+from flexifed.analysis import beside, published, speed
 from flexifed.analysis.collect import read_runs
 from flexifed.report.parts import Sources
 from flexifed.settings import registry
@@ -66,7 +66,13 @@ def test_other_settings_have_none(tmp_path: Path, changed: Protocol, names: dict
 
 @pytest.mark.parametrize(
     ("accuracies", "verdict"),
-    [([90.0, 90.1, 90.2], beside.ABOVE), ([99.0, 99.1, 99.2], beside.BELOW), ([97.2], "one seed"), ([], "missing")],
+    [
+        ([90.0, 90.1, 90.2], beside.ABOVE),
+        ([99.0, 99.1, 99.2], beside.BELOW),
+        ([97.2, 97.3], beside.TOO_FEW),
+        ([97.2], "one seed"),
+        ([], "missing"),
+    ],
 )
 def test_verdicts(tmp_path: Path, accuracies: list[float], verdict: str) -> None:
     if accuracies:
@@ -112,12 +118,37 @@ def test_a_seed_that_never_arrives_is_counted_and_no_mean_is_given(tmp_path: Pat
     assert line["verdict"] == "not reached" and math.isnan(line["mean"])
 
 
-def test_every_published_number_names_what_there_is() -> None:
-    for number in beside.numbers().to_dict("records"):
+def test_of_several_rates_beside_a_number_with_a_tuned_one_the_best_is_judged(tmp_path: Path) -> None:
+    """Curves rise by ten points in the last round, so the one that ends higher crosses 97 % earlier."""
+    plain = replace(SHAOXIONGJI, versions=("V2",))
+    protocols = {
+        name: replace(plain, optimiser=replace(plain.optimiser, learning_rate=rate, momentum=0.0))
+        for name, rate in (("slow", 0.1), ("fast", 0.2))
+    }
+    cells = {
+        Cell("mnist", "mlp", "fedavg", name, seed): {"V2": end + seed / 100}
+        for name, end in (("slow", 98.0), ("fast", 99.0))
+        for seed in range(3)
+    }
+    curves, records = results.write_study(tmp_path, cells, rounds=50)
+    runs = read_runs(records).assign(family_options="{}", n_train=60_000, n_test=10_000)
+    found = beside.beside(speed.curves(curves), runs, list(cells), protocols)
+    assert set(found["metric"]) == {"rounds_to"}
+    by_protocol = found.set_index("protocol")
+    assert by_protocol["mean"]["fast"] < by_protocol["mean"]["slow"]
+    assert by_protocol["verdict"]["slow"] == beside.NOT_BEST != by_protocol["verdict"]["fast"]
+
+
+def test_every_published_number_and_claim_names_what_there_is() -> None:
+    for number in published.numbers().to_dict("records"):
         for kind in ("dataset", "family", "strategy", "partitioner"):
-            registry.check(kind, number[kind])
+            assert not number[kind] or registry.check(kind, number[kind])
         assert number["version"] in registry.constant("family", number["family"], "VERSIONS")
         assert number["metric"] in ("accuracy", "rounds_to") and float(number["value"]) > 0
+        assert number["system"] and number["source"] and (number["at"] or number["metric"] == "accuracy")
+    for claim in published.claims().to_dict("records"):
+        assert registry.check("strategy", claim["higher"]) != registry.check("strategy", claim["lower"])
+        assert claim["about"] in (published.ORDER, published.GAIN, published.SPEED)
 
 
 def test_the_report_shows_them(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_presets_of_a_source_agree_on_when_it_measured() -> None:
 
 
 def test_what_is_said_of_a_sources_data_is_said_of_numbers_that_it_has() -> None:
-    numbers = published.numbers()
+    numbers = published.table1()
     known = set(zip(numbers["source"], numbers["dataset"], strict=True))
     data = pd.read_csv(published.FOLDER / "source_data.csv")
     assert set(zip(data["source"], data["dataset"], strict=True)) <= known
@@ -187,7 +187,7 @@ def off(
     errors: Mapping[str, tuple[float, float]], protocol: str = "official", family: str = "vgg"
 ) -> dict[Cell, dict[str, float]]:
     """One seed of accuracies that are off the paper's by this much."""
-    numbers = published.numbers().set_index(["source", "dataset", "family", "strategy", "version"]).sort_index()
+    numbers = published.table1().set_index(["source", "dataset", "family", "strategy", "version"]).sort_index()
     paper = numbers["accuracy_percent"].loc["paper", "cifar10", family]
     return {
         cell(strategy, protocol=protocol, family=family): {
@@ -324,7 +324,7 @@ def test_every_reproduction_has_a_protocol_that_is_its_own_in_the_study(tmp_path
     presets = {name: study.preset(name) for name in protocols}
     errors = deviation.by_cell(first, read_runs(runs), study.cells(), protocols, presets)
     own = errors[errors["own_source"] & (errors["version"] != finals.MEAN)]
-    printed = published.numbers()
+    printed = published.table1()
     key = ["source", "dataset", "family", "strategy", "version"]
     assert set(own[key].itertuples(index=False)) == set(printed[key].itertuples(index=False))
     assert set(errors["published_is"]) == {"missing"}

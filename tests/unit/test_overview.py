@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from flexifed.analysis import tables
 from flexifed.analysis.collect import read_curves
 from flexifed.analysis.titles import STRATEGIES
-from flexifed.figures import overview, style
+from flexifed.figures import loss, overview, style
 from flexifed.settings import layout
 from flexifed.settings.cell import Cell
 from tests.unit.results import PROTOCOL, cut_off, write_study
@@ -104,3 +104,18 @@ def test_studies_of_many_blocks_have_no_overview() -> None:
     blocks = [replace(one, protocol=str(number)) for number in range(layout.OVERVIEW_PANELS)]
     assert layout.has_overview([*blocks, *(replace(block, seed=1) for block in blocks)])
     assert not layout.has_overview([*blocks, one])
+
+
+def test_the_training_loss_is_drawn_as_it_is_and_not_in_percent(tmp_path: Path) -> None:
+    there = [cell("cifar10", "standalone", seed) for seed in range(3)]
+    study(tmp_path, there, there)
+    cells = tmp_path / "cells.parquet"
+    of_accuracy = pd.read_parquet(cells)
+    of_loss = of_accuracy[of_accuracy["metric"] == "accuracy"].assign(phase="local", metric="train_loss", value=1.75)
+    of_loss.to_parquet(cells)
+    loss.write(cells, tmp_path / "tables/table1.csv", tmp_path / "loss")
+    drawn = overview.draw(of_loss, tables.read(tmp_path / "tables/table1.csv"), quantity="training loss", unit=1.0)
+    (line,) = [one for one in drawn.axes[0].lines if len(one.get_ydata()) > 1]
+    assert set(line.get_ydata()) == {1.75}
+    assert drawn.get_supylabel() == "training loss, mean over versions"
+    assert (tmp_path / "loss.svg").stat().st_size > 1000

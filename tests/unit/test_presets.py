@@ -146,10 +146,8 @@ def test_local_epochs_of_yogurteers_final_code_repeat_their_batches_and_its_earl
 def test_presets_name_the_numbers_they_correspond_to() -> None:
     """In `published/presets.csv` and, in words, in their own comments."""
     printed: dict[str, set[str]] = {}
-    for name, source in (("paper_table1", "paper"), ("reproductions_table1", "")):
-        with (published.FOLDER / f"{name}.csv").open() as file:
-            for row in csv.DictReader(file):
-                printed.setdefault(source or row["source"], set()).add(row["family"])
+    for row in published.table1().to_dict("records"):
+        printed.setdefault(row["source"], set()).add(row["family"])
     with (published.FOLDER / "presets.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["preset"] for row in rows} == set(PRESETS) - {"clean", "ruicrand_40"}  # which no table row is of

@@ -232,7 +232,7 @@ def test_the_answer_orders_the_strategies_and_says_what_is_resolved(tmp_path: Pa
     }
     text = answer(tmp_path, {cell(s, i): {"V1": v[i], "V2": v[i]} for s, v in means.items() for i in (0, 1)})
     assert "(2 seeds): Clustered-FL 70.2 ± 1.9, Clustered-Common 69.1 ± 1.3, Standalone 60.2" in text
-    as_in_paper, rest = text.split("Ordered against the paper")
+    as_in_paper, rest = text.split("Ordered against what is published")
     contradicted, unresolved = rest.split("Not resolved")
     assert "Clustered-FL over Standalone +9.9 (9.3 to 10.6)" in as_in_paper
     assert "Clustered-Common over Clustered-FL -1.1 (-1.7 to -0.4)" in contradicted
@@ -242,7 +242,7 @@ def test_the_answer_orders_the_strategies_and_says_what_is_resolved(tmp_path: Pa
 def test_one_seed_orders_nothing(tmp_path: Path) -> None:
     text = answer(tmp_path, {cell(s, 1): {"V1": v, "V2": v} for s, v in (("standalone", 60.0), ("basic_common", 90.0))})
     assert "one seed cannot be distinguished from chance: Basic-Common over Standalone +30.0." in text
-    assert "as in the paper" not in text
+    assert "as published" not in text
 
 
 def test_what_is_not_comparable_is_not_set_beside_published_numbers(tmp_path: Path) -> None:
@@ -420,7 +420,7 @@ def test_a_study_of_many_blocks_is_folded(tmp_path: Path) -> None:
     sources = Sources("study", tmp_path, runs, [], [*there])
     opening = brief.section(sources)
     assert isinstance(opening.parts[1], Words)
-    assert opening.parts[1].text == "Of the paper's orderings in 11 blocks, 11 in all, 11 are not resolved."
+    assert opening.parts[1].text == "Of the published orderings in 11 blocks, 11 in all, 11 are not resolved."
     assert table1.section(sources).folded == {"grid"}
     report.render(sources, tmp_path / "report.html")
     assert ("details", {"class": "part"}) in Page((tmp_path / "report.html").read_text()).tags

@@ -78,6 +78,7 @@ EFFECTS = f"{FIGURES}/effects"
 COSTS = f"{FIGURES}/costs"
 SWEEP = f"{FIGURES}/sweep"
 OVERVIEW = f"{FIGURES}/overview"
+LOSS = f"{FIGURES}/loss"
 ERRORS = f"{FIGURES}/errors"
 
 
@@ -104,7 +105,7 @@ def figure_stems():
         seeds.setdefault((cell.dataset, cell.protocol), cell.seed)
     class_mixes = [CLASS_MIX.format(dataset=d, protocol=p, seed=seed) for (d, p), seed in seeds.items()]
     whole = [EFFECTS] * bool(STUDY.effects) + [SWEEP] * (STUDY.sweep is not None)
-    whole += [OVERVIEW] * layout.has_overview(CELLS)
+    whole += [OVERVIEW, LOSS] * layout.has_overview(CELLS)
     return [*whole, ERRORS, FINAL_NUMBERS, COSTS, *of_cells(CONVERGENCE), *of_cells(SHARING, COLLECTED), *class_mixes]
 
 

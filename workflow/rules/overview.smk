@@ -1,10 +1,11 @@
 # Needs: the long table and Table 1.
-# Leaves: the convergence of the whole study in one figure, a panel per block. Asked for where the blocks fit into one.
-# A file of its own, because it is a figure of the whole study where those of figures.smk are of a part.
+# Leaves: accuracy and training loss of the whole study by round, a panel per block. Asked for where the blocks fit into one figure.
+# A file of its own, because these are figures of the whole study where those of figures.smk are of a part.
 
 
 localrules:
     overview,
+    loss,
 
 
 rule overview:
@@ -23,5 +24,25 @@ rule overview:
     params:
         figure="overview",
         code=code("flexifed.figures.overview"),
+    script:
+        "../scripts/figure.py"
+
+
+rule loss:
+    input:
+        cells=f"{RESULTS}/cells.parquet",
+        table1=f"{TABLES}/table1.csv",
+    output:
+        png=report(f"{LOSS}.png", caption="../report/loss.rst", category="Convergence"),
+        svg=f"{LOSS}.svg",
+    log:
+        f"{RESULTS}/logs/figures/loss.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/loss.tsv"
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        figure="loss",
+        code=code("flexifed.figures.loss"),
     script:
         "../scripts/figure.py"
