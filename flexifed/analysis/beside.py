@@ -36,10 +36,10 @@ from flexifed.system import files
 LINE = ["dataset", "family", "version", "strategy", "protocol"]
 COLUMNS = [
     *LINE, "source", "metric", "at", "published", "n_seeds", "not_reached", "mean", "std", "ci95_low", "ci95_high",
-    "one_more_low", "one_more_high", "deviation", "verdict", "note", "remark",
+    "one_more_low", "one_more_high", "deviation", "ratio", "verdict", "note", "remark",
 ]  # fmt: skip
-"""Columns of `beside`: `deviation` is ours less theirs, in percentage points or rounds; `note` is what stands
-against the comparison, `remark` what the source says of its number."""
+"""Columns of `beside`: `deviation` is ours less theirs, in percentage points or rounds, and `ratio` ours over theirs, of
+rounds; `note` is what stands against the comparison, `remark` what the source says of its number."""
 
 INSIDE, ABOVE, BELOW = "could be one of ours", "theirs is higher", "theirs is lower"
 NOT_REACHED, NOT_COMPARABLE = "not reached", "not comparable"
@@ -168,6 +168,7 @@ def _entry(row: finals.Row, protocol: Protocol, number: Mapping[str, Any], curve
         "one_more_low": low,
         "one_more_high": high,
         "deviation": summary.mean - published,
+        "ratio": summary.mean / published if number["metric"] == "rounds_to" else math.nan,
         "verdict": _verdict(summary.n_seeds, absent, published, low, high),
         "remark": number["remark"],
         "number": number["index"],

@@ -23,8 +23,11 @@ _TITLES = {
     "resnet18": "ResNet-18",
     "mnist": "MNIST",
     "fedavg": "FedAvg",
+    "fedadagrad": "FedAdagrad",
+    "fedadam": "FedAdam",
     "fedavgm": "FedAvgM",
     "fedprox": "FedProx",
+    "fedyogi": "FedYogi",
     "server_rate": "Server rate",
 }
 

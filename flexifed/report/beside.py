@@ -37,7 +37,7 @@ def row(line: pd.Series) -> list[str]:
         f"{title(line['strategy'])}, {line['protocol']}",
         what,
         points(line["published"]),
-        points(line["mean"]),
+        points(line["mean"]) + (f" ({line['ratio']:.2f} x)" if line["ratio"] > 0 else ""),
         f"{points(line['one_more_low'])} to {points(line['one_more_high'])}" if several else "–",
         str(line["n_seeds"]),
         line["verdict"] + (f" by {line['not_reached']} seeds" if line["not_reached"] else ""),

@@ -135,6 +135,7 @@ def test_of_several_rates_beside_a_number_with_a_tuned_one_the_best_is_judged(tm
     found = beside.beside(speed.curves(curves), runs, list(cells), protocols)
     assert set(found["metric"]) == {"rounds_to"}
     by_protocol = found.set_index("protocol")
+    assert by_protocol["ratio"]["fast"] == pytest.approx(by_protocol["mean"]["fast"] / 26)
     assert by_protocol["mean"]["fast"] < by_protocol["mean"]["slow"]
     assert by_protocol["verdict"]["slow"] == beside.NOT_BEST != by_protocol["verdict"]["fast"]
 

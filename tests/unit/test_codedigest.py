@@ -192,7 +192,7 @@ JOBS = {
     f"speechcommands resnet serial {what}": Job(
         Cell("speechcommands", "resnet", strategy, "official", 0), Protocol(), {}, "serial"
     )
-    for what, strategy in (("server", "fedavgm"), ("objective", "fedprox"))
+    for what, strategy in (("server", "fedavgm"), ("adaptive server", "fedyogi"), ("objective", "fedprox"))
 }
 """Every family, both engines, every kind of sample, and what a strategy may say."""
 
@@ -267,12 +267,20 @@ EDITS: dict[str, tuple[str, str, str, Callable[[str], bool]]] = {
     ),
     "errors themselves": ("settings/registry.py", "Did you mean", "Perhaps you mean", lambda job: False),
     "who takes part": ("training/cohort.py", '"participants"', '"others"', lambda job: True),
-    "the server's step": ("training/rules.py", "velocity, alpha", "velocity, beta", lambda job: "server" in job),
+    "the server's step": (
+        "training/rules.py",
+        "velocity, alpha",
+        "velocity, beta",
+        lambda job: job.endswith("l server"),
+    ),
+    "an adaptive server's step": ("training/adaptive.py", ".sqrt()", ".sin()", lambda job: "adaptive" in job),
+    "its own part of it": ("training/adaptive.py", "torch.sign", "torch.sine", lambda job: "adaptive" in job),
+    "another's part of it": ("training/adaptive.py", "second.lerp_", "second.rerp_", lambda job: False),
     "a strategy's server": (
         "strategies/fedavgm.py",
         "Momentum(momentum",
         "Momentum(-momentum",
-        lambda job: "server" in job,
+        lambda job: job.endswith("l server"),
     ),
     "another server's step": ("training/rules.py", "torch.lerp", "torch.rerp", lambda job: False),
     "an objective": ("training/objectives.py", "sub_(start", "add_(start", lambda job: "objective" in job),

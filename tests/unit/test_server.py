@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -18,6 +19,7 @@ from flexifed.settings.protocol import Protocol
 from flexifed.sharing import planning
 from flexifed.system.errors import UserError
 from flexifed.system.interruption import Interrupted
+from flexifed.training.adaptive import Adagrad, Adam, Adaptive, Yogi
 from flexifed.training.client import Turn
 from flexifed.training.cohort import cohort
 from flexifed.training.engine import Federation
@@ -110,7 +112,7 @@ def test_memory_is_that_of_one_model_however_many_clients(tmp_path: Path) -> Non
     assert held[0][1:] == (0, 1)
 
 
-WHOLE = ["fedavg", "fedprox", "server_rate", "fedavgm"]
+WHOLE = ["fedavg", "fedprox", "server_rate", "fedavgm", "fedadagrad", "fedadam", "fedyogi"]
 
 
 @pytest.mark.parametrize("strategy", WHOLE)
@@ -178,6 +180,33 @@ def test_rules_against_their_equations() -> None:
         values.append(float(now))
     # Half of the way to 3, then to 2. v = -2, w = 3; v = -1 + 1 = 0, w = 3. v = -2, w = 1.2; v = -1 - 0.8, w = 1.38.
     assert values == pytest.approx([2.0, 3.0, 1.38])
+
+
+@pytest.mark.parametrize(
+    ("rule", "second"),
+    [
+        # From w = 1 to the means 3 and 2; rate 1, beta1 = beta2 = 1/2, tau = 1, v from 1. First Delta = 2 and m = 1.
+        (Adagrad, 5.0),  # v = 1 + 4
+        (Adam, 2.5),  # v = (1 + 4) / 2
+        (Yogi, 3.0),  # v = 1 - 4 / 2 * sign(1 - 4)
+    ],
+)
+def test_adaptive_rules_against_the_papers_equations(rule: type[Adaptive], second: float) -> None:
+    """Two rounds, the second with the equations written out in scalars."""
+    kept = {name: torch.zeros(1) for name in rule.STATE}
+    made, now = rule(1.0, 0.5, 0.5, 1.0, 1.0), torch.ones(1)
+    made.step(now, (following := torch.full((1,), 3.0)), kept, 2)
+    assert float(kept["first_moment"]) == 1.0 and float(kept["second_moment"]) + 1.0 == second
+    assert float(following) == pytest.approx(1 + 1 / (math.sqrt(second) + 1))
+    w, delta = float(following), 2 - float(following)
+    first = 0.5 * 1.0 + 0.5 * delta
+    second = {
+        Adagrad: second + delta**2,
+        Adam: 0.5 * second + 0.5 * delta**2,
+        Yogi: second - 0.5 * delta**2 * math.copysign(1, second - delta**2),
+    }[rule]
+    made.step(following.clone(), (last := torch.full((1,), 2.0)), kept, 2)
+    assert float(last) == pytest.approx(w + first / (math.sqrt(second) + 1))
 
 
 def test_statistics_of_normalisations_are_averaged_plainly_unless_a_rule_steps_them(tmp_path: Path) -> None:
