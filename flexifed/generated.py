@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from flexifed.analysis import effects, effects_text, finals, published, tables, titles, typeset
+from flexifed.analysis import board, effects, effects_text, finals, published, tables, titles, typeset
 from flexifed.bench import summary
 from flexifed.reference import queue
 from flexifed.reference import text as referencetext
@@ -37,6 +37,13 @@ QUEUES = {
     "disagreement-few": ["studies/disagreement.yaml", "overlays/small.yaml", "overlays/disagreement-few.yaml"],
 }
 """Studies whose cells are queued in `results/reference/`, with their files in `config/`."""
+
+SYSTEMS = {
+    "flexifed": "FlexiFed",
+    "shaoxiongji": "FedAvg on MNIST",
+    "mcmahan": "FedAvg, rounds to a target",
+}
+"""The systems with published numbers, by their names in `published/numbers.csv`."""
 
 
 # The configuration
@@ -191,6 +198,13 @@ def beside_table(study: str) -> str:
     return typeset.markdown_table(heads, rows, words=(0, 1, 6, 7))
 
 
+def board_table() -> str:
+    """How many published numbers have been reproduced, by system and source."""
+    table = board.board(sorted(path.parent for path in REFERENCE.glob("*/tables")))
+    rows = [[SYSTEMS[row["system"]], *map(str, row.iloc[1:])] for _, row in table.iterrows()]
+    return typeset.markdown_table(["system", *board.COLUMNS[1:]], rows, words=(0, 1))
+
+
 # The numbers of docs/disagreement.md
 
 
@@ -266,6 +280,7 @@ def contents() -> dict[Path, str]:
     readmes: dict[Path, dict[str, Callable[[], str]]] = {
         CONFIG / "README.md": {"keys": config_keys},
         ROOT / "README.md": {
+            "board": board_table,
             "full-width": lambda: referencetext.section(REFERENCE / "full-width"),
             "paper": paper_table,
             "local-cpu": lambda: reference_table("local-cpu"),

@@ -38,8 +38,8 @@ COLUMNS = [
     *LINE, "source", "metric", "at", "published", "n_seeds", "not_reached", "mean", "std", "ci95_low", "ci95_high",
     "one_more_low", "one_more_high", "deviation", "ratio", "verdict", "note", "remark",
 ]  # fmt: skip
-"""Columns of `beside`: `deviation` is ours less theirs, in percentage points or rounds, and `ratio` ours over theirs, of
-rounds; `note` is what stands against the comparison, `remark` what the source says of its number."""
+"""Columns of `beside`: `deviation` is ours less theirs, in percentage points or rounds, and `ratio`, of rounds, ours
+over theirs; `note` is what stands against the comparison, `remark` what the source says of its number."""
 
 INSIDE, ABOVE, BELOW = "could be one of ours", "theirs is higher", "theirs is lower"
 NOT_REACHED, NOT_COMPARABLE = "not reached", "not comparable"
