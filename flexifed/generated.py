@@ -198,6 +198,17 @@ def beside_table(study: str) -> str:
     return typeset.markdown_table(heads, rows, words=(0, 1, 6, 7))
 
 
+def lines_table(study: str) -> str:
+    """Every line of a reference study, mean over the versions, with its interval over seeds, in percent."""
+    table = tables.read(REFERENCE / study / "tables/table1.csv")
+    lines = table[table["version"] == finals.MEAN]
+    rows = [
+        [row["protocol"], titles.title(row["strategy"]), typeset.number(row), str(row["n_seeds"])]
+        for _, row in lines.iterrows()
+    ]
+    return typeset.markdown_table(["protocol", "strategy", "accuracy [%]", "seeds"], rows, words=(0, 1))
+
+
 def board_table() -> str:
     """How many published numbers have been reproduced, by system and source."""
     table = board.board(sorted(path.parent for path in REFERENCE.glob("*/tables")))
@@ -285,6 +296,8 @@ def contents() -> dict[Path, str]:
             "paper": paper_table,
             "local-cpu": lambda: reference_table("local-cpu"),
             "fedavg-mnist": lambda: beside_table("fedavg-mnist"),
+            "mcmahan": lambda: beside_table("mcmahan"),
+            "horizontal": lambda: lines_table("horizontal"),
             "bench": lambda: summary.markdown(REFERENCE / "bench-cpu", ("rounds", "aggregation")),
         },
         ROOT / "docs/data.md": {"archives": archives},

@@ -80,7 +80,7 @@ def obstacles(
         changed = changed_options(options, "dataset", dataset, data_options)
         theirs = f", theirs with {listing(data_options)}" if data_options else ""
         found += [f"data set with {listing(changed)}{theirs}"] if changed else []
-    if protocol.partition.partitioner != "iid":
+    if protocol.partition.partitioner != "iid" and not published.families().isdisjoint(line["family"]):
         found.append(f"partition {protocol.partition.partitioner} (Table 1 is IID)")
     if protocol.final.phase != phase:
         ours = "before aggregation" if phase == "aggregated" else "after aggregation, theirs before it"
@@ -101,7 +101,7 @@ def remarks(line: pd.DataFrame, row: Row, protocol: Protocol) -> list[str]:
     """What else a reader of a line must know: how complete, unverified data came, rounds unlike the authors' script's,
     options, seeds that are missing."""
     found = [f"data: {how}" for how in sorted(set(line.loc[~line["verified"] & complete(line), "source_how"]))]
-    if protocol.rounds != Protocol().rounds:
+    if protocol.rounds != Protocol().rounds and row.family in published.families():
         found.append(f"{protocol.rounds} rounds (authors' script: {Protocol().rounds})")
     for options in set(line["family_options"]):
         changed = changed_options(options, "family", row.family)

@@ -46,6 +46,11 @@ def table1() -> pd.DataFrame:
     return final[columns].assign(accuracy_percent=final["value"].astype(float))
 
 
+def families() -> set[str]:
+    """The families of the paper and its reproductions: what is said of their protocol concerns no other."""
+    return set(table1()["family"])
+
+
 ORDER, GAIN, SPEED = "final number", "gain in points", "speed in times"
 """What a claim is about: which final number is higher; by how many points; in how many times fewer rounds."""
 

@@ -385,3 +385,15 @@ def test_a_delta_that_rounds_to_zero_has_no_minus(tmp_path: Path) -> None:
     table = table1(*write_study(tmp_path, study), list(study))
     (*_, deltas) = typeset.block_rows(table)
     assert deltas[:2] == ["delta", "+0.0"]
+
+
+@pytest.mark.parametrize(("family", "said"), [("vgg", True), ("cnn", False)])
+def test_what_concerns_the_papers_protocol_is_said_of_its_families_only(
+    tmp_path: Path, family: str, said: bool
+) -> None:
+    shards = replace(Protocol(versions=("V1",)), rounds=50, partition=Partition(partitioner="shards"))
+    of_family = Cell("mnist", family, "fedavg", "shards", 0)
+    cells, runs = write_study(tmp_path, {of_family: {"V1": 60.0}})
+    tables.write(cells, runs, tmp_path, expected=[of_family], protocols={"shards": shards})
+    text = (tmp_path / "table1.md").read_text()
+    assert ("authors' script" in text) == ("Table 1 is IID" in text) == said
