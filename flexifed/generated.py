@@ -199,9 +199,9 @@ def beside_table(study: str) -> str:
 
 
 def lines_table(study: str) -> str:
-    """Every line of a reference study, mean over the versions, with its interval over seeds, in percent."""
+    """Every line of a reference study that has a run: mean over versions, with its interval over seeds, in percent."""
     table = tables.read(REFERENCE / study / "tables/table1.csv")
-    lines = table[table["version"] == finals.MEAN]
+    lines = table[(table["version"] == finals.MEAN) & (table["n_seeds"] > 0)]
     rows = [
         [row["protocol"], titles.title(row["strategy"]), typeset.number(row), str(row["n_seeds"])]
         for _, row in lines.iterrows()
@@ -296,6 +296,7 @@ def contents() -> dict[Path, str]:
             "paper": paper_table,
             "local-cpu": lambda: reference_table("local-cpu"),
             "fedavg-mnist": lambda: beside_table("fedavg-mnist"),
+            "sixty-rounds": lambda: lines_table("sixty-rounds"),
             "mcmahan": lambda: beside_table("mcmahan"),
             "horizontal": lambda: lines_table("horizontal"),
             "bench": lambda: summary.markdown(REFERENCE / "bench-cpu", ("rounds", "aggregation")),
