@@ -64,7 +64,7 @@ def rows(expected: Sequence[Cell]) -> list[Row]:
 
 
 def reduce_curve(curves: pd.DataFrame, final: FinalNumber, rounds: int) -> pd.DataFrame:
-    """One value for each client of each cell.
+    """One value for each client of each cell; of cohorts, for each that was tested in the rule's last rounds.
 
     Args:
         curves: rows of `cells.parquet` of one phase and one metric, values in 0..1.
@@ -83,7 +83,9 @@ def reduce_curve(curves: pd.DataFrame, final: FinalNumber, rounds: int) -> pd.Da
     if final.rule == "best":
         return client["value"].max().reset_index()
     window = {"last": 1, "last_rounds": final.rounds, "last_fraction": max(1, round(final.fraction * rounds))}
-    recent = curves["round"] > client["round"].transform("max") - window[final.rule]
+    # Of the version, not of the client: one that is absent at the end was last tested on an earlier model.
+    last = curves.groupby([*CELL, "version"], observed=True, sort=False)["round"].transform("max")
+    recent = curves["round"] > last - window[final.rule]
     return _mean_value(curves[recent], [*CELL, "version", "client"])
 
 

@@ -76,6 +76,13 @@ def test_a_window_counts_rounds_not_evaluations() -> None:
     assert value == pytest.approx(0.5)
 
 
+def test_a_client_that_is_absent_at_the_end_is_not_counted_with_an_earlier_model() -> None:
+    """Client 0 takes part in rounds 1 and 2 of three, client 1 in round 3."""
+    curves = pd.concat([curve([0.1, 0.2]), curve([0.8], client=1).assign(round=3)], ignore_index=True)
+    found = finals.reduce_curve(curves, FinalNumber(rule="last"), rounds=3)
+    assert found[["client", "value"]].to_numpy().tolist() == [[1, 0.8]]
+
+
 def test_rounding_comes_before_the_mean() -> None:
     curves = curve([0.604, 0.606])
     rounded = FinalNumber(rule="last_rounds", rounds=2, decimals=2)
