@@ -123,13 +123,13 @@ def _judge_the_best_rate(found: list[dict[str, Any]]) -> None:
     """Of several rates beside one number whose source tuned its own, leave the verdict to the best."""
     rates: dict[int, list[dict[str, Any]]] = {}
     for entry in found:
-        if entry["tuned"] and np.isfinite(entry["mean"]):
+        if entry["tuned"] and np.isfinite(entry["mean"]) and entry["verdict"] != NOT_COMPARABLE:
             rates.setdefault(entry["number"], []).append(entry)
     for entries in rates.values():
         pick = min if entries[0]["metric"] == "rounds_to" else max
         best = pick(entries, key=lambda entry: entry["mean"])
         for entry in entries:
-            if entry is not best and entry["verdict"] != NOT_COMPARABLE:
+            if entry is not best:
                 entry["verdict"] = NOT_BEST
 
 

@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from flexifed.analysis.beside import FEWEST
 from flexifed.analysis.titles import title, version_title
 from flexifed.report.parts import Grid, Section, Sources, points
 
@@ -32,15 +31,15 @@ def row(line: pd.Series) -> list[str]:
     """Setting, what, published, ours, the interval of one more seed, seeds, verdict, source."""
     rounds = line["metric"] == "rounds_to"
     what = f"rounds to {line['at']:g} %" if rounds else f"accuracy, round {line['at']:g}"
-    several = line["n_seeds"] >= FEWEST
+    absent = line["not_reached"]
     return [
         f"{title(line['strategy'])}, {line['protocol']}",
         what,
         points(line["published"]),
         points(line["mean"]) + (f" ({line['ratio']:.2f} x)" if line["ratio"] > 0 else ""),
-        f"{points(line['one_more_low'])} to {points(line['one_more_high'])}" if several else "–",
+        f"{points(line['one_more_low'])} to {points(line['one_more_high'])}" if pd.notna(line["one_more_low"]) else "–",
         str(line["n_seeds"]),
-        line["verdict"] + (f" by {line['not_reached']} seeds" if line["not_reached"] else ""),
+        line["verdict"] + (f" by {absent} seed{'s' * (absent > 1)}" if absent else ""),
         line["source"],
     ]
 
