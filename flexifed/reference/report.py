@@ -70,14 +70,14 @@ def _write_tables(folder: Path, runs: tuple[Run, ...], curves: Path, records: Pa
 
 def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
     """Draw every figure that needs no data set, of what is there; returns the PNG files."""
-    table1, stems = folder / "tables/table1.csv", [folder / "figures/final_numbers", folder / "figures/costs"]
+    table1, stems = folder / "tables/table1.csv", [folder / "figures/final_numbers"]
     final_numbers.write(table1, stems[0])
-    costs_figure.write(curves, folder / "tables/costs.csv", stems[1])
     if effects.of_folder(folder):
         stems.append(folder / "figures/effects")
         effects_figure.write(folder / "tables/effects.csv", stems[-1])
     if layout.has_overview(run.job.cell for run in runs):
-        stems += [folder / "figures/overview", folder / "figures/loss"]
+        stems += [folder / f"figures/{name}" for name in ("costs", "overview", "loss")]
+        costs_figure.write(curves, folder / "tables/costs.csv", stems[-3])
         overview.write(curves, table1, stems[-2])
         loss.write(curves, table1, stems[-1])
     stems.append(folder / "figures/errors")

@@ -18,4 +18,4 @@ def groups(tree: Node) -> Iterator[Group]:
 
 def server(*, learning_rate: float = 0.01, beta1: float = 0.0, tau: float = 0.001, start: float = 0.000001) -> Rule:
     """The paper's values, of which it tunes learning_rate and tau; v begins at `start`, which is tau squared."""
-    return Adagrad(learning_rate, beta1, 1.0, tau, start)
+    return Adagrad(learning_rate, beta1, tau, start)

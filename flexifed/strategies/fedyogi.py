@@ -26,4 +26,4 @@ def server(
     *, learning_rate: float = 0.01, beta1: float = 0.9, beta2: float = 0.99, tau: float = 0.001, start: float = 0.000001
 ) -> Rule:
     """The paper's values, of which it tunes learning_rate and tau; v begins at `start`, which is tau squared."""
-    return Yogi(learning_rate, beta1, beta2, tau, start)
+    return Yogi(learning_rate, beta1, tau, start, beta2)

@@ -22,11 +22,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Adaptive:
-    """What the three have in common; `beta2` is not used by FedAdagrad."""
+    """What the three have in common."""
 
     rate: float
     beta1: float
-    beta2: float
     tau: float
     start: float
     STATE: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
@@ -56,16 +55,22 @@ class Adagrad(Adaptive):
         second.add_(square)
 
 
+@dataclass(frozen=True)
 class Adam(Adaptive):
     """FedAdam."""
+
+    beta2: float
 
     def accumulate(self, second: Tensor, square: Tensor) -> None:
         """See `Adaptive`."""
         second.lerp_(square, 1 - self.beta2)
 
 
+@dataclass(frozen=True)
 class Yogi(Adaptive):
     """FedYogi."""
+
+    beta2: float
 
     def accumulate(self, second: Tensor, square: Tensor) -> None:
         """See `Adaptive`."""

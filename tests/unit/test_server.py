@@ -194,7 +194,8 @@ def test_rules_against_their_equations() -> None:
 def test_adaptive_rules_against_the_papers_equations(rule: type[Adaptive], second: float) -> None:
     """Two rounds, the second with the equations written out in scalars."""
     kept = {name: torch.zeros(1) for name in rule.STATE}
-    made, now = rule(1.0, 0.5, 0.5, 1.0, 1.0), torch.ones(1)
+    decay = {} if rule is Adagrad else {"beta2": 0.5}
+    made, now = rule(rate=1.0, beta1=0.5, tau=1.0, start=1.0, **decay), torch.ones(1)
     made.step(now, (following := torch.full((1,), 3.0)), kept, 2)
     assert float(kept["first_moment"]) == 1.0 and float(kept["second_moment"]) + 1.0 == second
     assert float(following) == pytest.approx(1 + 1 / (math.sqrt(second) + 1))
