@@ -7,9 +7,9 @@ of ten, SGD at 0.01 with momentum 0.5. Both reshuffle every epoch; neither is te
 """
 
 import importlib.util
-import os
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,9 @@ def seconds(family: str, rounds: int) -> dict[str, list[float]]:
     return {name: run(family, rounds + 1)[1:] for name, run in there.items()}
 
 
+@lru_cache
 def data() -> tuple[np.ndarray, np.ndarray]:
-    """Random images [CLIENTS, EACH, 1, 28, 28] and labels, the same in every process."""
+    """Random images [CLIENTS, EACH, 1, 28, 28] and labels, the same in every process, made once in each."""
     generator = np.random.default_rng(0)
     images = generator.standard_normal((CLIENTS, EACH, 1, 28, 28), np.float32)
     return images, generator.integers(0, 10, (CLIENTS, EACH))
@@ -40,7 +41,6 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 def flower(family: str, rounds: int) -> list[float]:
     """Flower's simulation: clients are NumPyClients, the server averages; two processes of one thread each."""
-    os.environ["RAY_DEDUP_LOGS"] = "0"
     from flwr.client import ClientApp, NumPyClient
     from flwr.common import Context, ndarrays_to_parameters
     from flwr.server import ServerApp, ServerAppComponents, ServerConfig
@@ -55,8 +55,7 @@ def flower(family: str, rounds: int) -> list[float]:
 
     class Client(NumPyClient):
         def __init__(self, number: int) -> None:
-            images, labels = data() if not hasattr(Client, "held") else Client.held
-            Client.held = images, labels  # once for each process
+            images, labels = data()
             self.images, self.labels = torch.from_numpy(images[number]), torch.from_numpy(labels[number])
 
         def fit(self, parameters: Any, config: Any) -> tuple[list[np.ndarray], int, dict[str, Any]]:
@@ -111,12 +110,12 @@ def fedjax(family: str, rounds: int) -> list[float]:
     import jax
     from jax import numpy as jnp
 
-    def relu_dropout(x: Any, key: Any, rate: float, shape: tuple[int, ...]) -> Any:
+    def dropout(x: Any, key: Any, rate: float, shape: tuple[int, ...]) -> Any:
         return x * jax.random.bernoulli(key, 1 - rate, shape) / (1 - rate)
 
     def mlp(p: Any, x: Any, key: Any) -> Any:
         x = x.reshape(len(x), -1) @ p["w1"] + p["b1"]
-        return jax.nn.relu(relu_dropout(x, key, 0.5, x.shape)) @ p["w2"] + p["b2"]
+        return jax.nn.relu(dropout(x, key, 0.5, x.shape)) @ p["w2"] + p["b2"]
 
     def convolved(x: Any, weight: Any, bias: Any) -> Any:
         return jax.lax.conv(x, weight, (1, 1), "VALID") + bias[:, None, None]
@@ -127,9 +126,9 @@ def fedjax(family: str, rounds: int) -> list[float]:
     def cnn(p: Any, x: Any, key: Any) -> Any:
         one, two = jax.random.split(key)
         x = convolved(pooled(convolved(x, p["w1"], p["b1"])), p["w2"], p["b2"])
-        x = pooled(relu_dropout(x, one, 0.5, (*x.shape[:2], 1, 1))).reshape(len(x), -1)
+        x = pooled(dropout(x, one, 0.5, (*x.shape[:2], 1, 1))).reshape(len(x), -1)
         x = jax.nn.relu(x @ p["w3"] + p["b3"])
-        return relu_dropout(x, two, 0.5, x.shape) @ p["w4"] + p["b4"]
+        return dropout(x, two, 0.5, x.shape) @ p["w4"] + p["b4"]
 
     forward = {"mlp": mlp, "cnn": cnn}[family]
     shapes = {"mlp": [(784, 200), (200, 10)], "cnn": [(10, 1, 5, 5), (20, 10, 5, 5), (320, 50), (50, 10)]}[family]
