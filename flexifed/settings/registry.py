@@ -24,6 +24,8 @@ FOLDERS = {
     "strategy": "strategies",
     "partitioner": "partitioners",
     "engine": "engines",
+    "capacity": "devices/capacity",
+    "availability": "devices/availability",
 }
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -69,7 +71,7 @@ def path(kind: str, name: str) -> Path:
 
 def load(kind: str, name: str) -> ModuleType:
     """Import a plugin's module."""
-    return importlib.import_module(f"flexifed.{FOLDERS[kind]}.{check(kind, name)}")
+    return importlib.import_module(f"flexifed.{FOLDERS[kind].replace('/', '.')}.{check(kind, name)}")
 
 
 @lru_cache
@@ -89,7 +91,9 @@ def constant(kind: str, name: str, constant_name: str, default: Any = None) -> A
 
 
 def allowed(kind: str, name: str) -> dict[str, tuple[Any, ...]]:
-    """A plugin's constant `ALLOWED`: for an option its words, or its least and most number (None: no bound)."""
+    """A plugin's constant `ALLOWED`: for an option its words (none: any text), or its least and most number (None: no
+    bound).
+    """
     limits: dict[str, tuple[Any, ...]] = constant(kind, name, "ALLOWED", {})
     return limits
 
@@ -99,6 +103,8 @@ OPTIONS_OF = {
     "family": ("build",),
     "partitioner": ("partition",),
     "strategy": ("groups", "server", "objective"),
+    "capacity": ("capacities",),
+    "availability": ("spells",),
 }
 """The functions of a plugin whose keyword-only parameters are its options; a strategy may have some of them."""
 
@@ -152,7 +158,7 @@ def _fits(value: Any, default: Any) -> bool:
 def _beyond(what: str, value: Any, allowed: tuple[Any, ...]) -> str | None:
     """Why a value is not allowed, if it is not."""
     if isinstance(value, str):
-        return None if value in allowed else str(unknown(what, value, allowed))
+        return None if value in allowed or not allowed else str(unknown(what, value, allowed))
     least, most = allowed
     if (least is None or value >= least) and (most is None or value <= most):
         return None

@@ -1,0 +1,1 @@
+"""When devices are available; one file each, found by `flexifed.settings.registry`."""

@@ -1,0 +1,1 @@
+"""Speeds and bandwidths of devices; one file each, found by `flexifed.settings.registry`."""
