@@ -1,7 +1,7 @@
 """What every partitioner promises, checked for each registered one.
 
-With its default options it deals the whole training set to five clients or more (one_class: two of ten classes each);
-with any options it gives a valid assignment or a `UserError`.
+With its default options it deals the whole training set to five clients or more (one_class: two of ten classes each;
+natural: where there are as many groups as clients); with any options it gives a valid assignment or a `UserError`.
 """
 
 from typing import Any
@@ -50,7 +50,9 @@ def same(one: Assignment, other: Assignment) -> bool:
 @pytest.mark.parametrize("clients", [5, 8, 13])
 @pytest.mark.parametrize("name", NAMES)
 def test_deals_the_whole_training_set_once(name: str, clients: int) -> None:
-    assignment = deal(name, pool(3000), pool(700), clients)
+    speakers = clients if name == "natural" else 60
+
+    assignment = deal(name, pool(3000, speakers=speakers), pool(700, speakers=speakers), clients)
 
     assert_valid(assignment.train, clients, 3000)
     assert sum(map(len, assignment.train)) == 3000
@@ -84,7 +86,7 @@ def test_inputs_are_left_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_million_samples(name: str) -> None:
-    assignment = deal(name, pool(1_000_000, speakers=2000), pool(100_000), 100)
+    assignment = deal(name, pool(1_000_000, speakers=2000), pool(100_000, speakers=2000), 100)
 
     assert_valid(assignment.train, 100, 1_000_000)
     assert_valid(assignment.test, 100, 100_000)
@@ -101,13 +103,15 @@ def any_value(default: Any) -> st.SearchStrategy[Any]:
 def test_valid_or_refused_whatever_is_asked(name: str, data: st.DataObject) -> None:
     labels = st.lists(st.sampled_from([0, 0, 0, 1, 1, 3, 7]), max_size=60).map(lambda x: np.array(x, dtype=np.int64))
     train, test = data.draw(labels), data.draw(labels)
-    groups = data.draw(st.none() | st.just((np.arange(len(train)) % 7).astype(np.int32)))
+    groups, test_groups = (
+        data.draw(st.none() | st.just((np.arange(len(each)) % 7).astype(np.int32))) for each in (train, test)
+    )
     defaults = registry.keywords("partitioner", name)
     options = {option: data.draw(st.just(value) | any_value(value), label=option) for option, value in defaults.items()}
     clients = data.draw(st.integers(1, 12), label="clients")
 
     try:
-        assignment = deal(name, Pool(train, groups), Pool(test, None), clients, **options)
+        assignment = deal(name, Pool(train, groups), Pool(test, test_groups), clients, **options)
     except UserError:
         return
     assert_valid(assignment.train, clients, len(train))

@@ -10,7 +10,7 @@ import pytest
 
 from flexifed.data import partition, samples
 from flexifed.data.samples import Pool
-from flexifed.partitioners import by_speaker, dirichlet, iid, one_class, quantity, shards
+from flexifed.partitioners import by_speaker, dirichlet, iid, natural, one_class, quantity, shards
 from flexifed.partitioners._dealing import like_training
 from flexifed.settings.protocol import Partition
 from flexifed.system.errors import UserError
@@ -209,6 +209,47 @@ class TestBySpeaker:
     def test_fewer_speakers_than_clients(self) -> None:
         with pytest.raises(UserError, match="4 clients need 4 speakers, the training set has 3"):
             by_speaker.partition(pool(6, groups=[5, 5, 5, 6, 7, 7]), None, 4, rng())
+
+
+class TestNatural:
+    TRAIN = pool(9, groups=[7, 7, 7, 7, 2, 2, 2, 5, 5])  # groups 7, 2 and 5 with 4, 3 and 2 samples
+    TEST = pool(4, groups=[5, 2, 5, 9])
+
+    def test_a_client_is_a_group_in_training_and_in_tests(self) -> None:
+        assignment = natural.partition(self.TRAIN, self.TEST, 2, rng())
+
+        dealt = [[each.tolist() for each in pair] for pair in zip(assignment.train, assignment.test, strict=True)]
+        assert sorted(dealt) == [[[4, 5, 6], [1]], [[7, 8], [0, 2]]]
+
+    def test_groups_without_test_samples_are_kept_where_the_whole_test_set_is_for_all(self) -> None:
+        assignment = natural.partition(self.TRAIN, None, 3, rng())
+
+        assert sorted(each.tolist() for each in assignment.train) == [[0, 1, 2, 3], [4, 5, 6], [7, 8]]
+
+    def test_small_groups_are_left_out(self) -> None:
+        assignment = natural.partition(self.TRAIN, self.TEST, 1, rng(), at_least=3)
+
+        assert [each.tolist() for each in (*assignment.train, *assignment.test)] == [[4, 5, 6], [1]]
+
+    def test_each_group_is_drawn_equally_often(self) -> None:
+        groups = np.arange(10).repeat(3).tolist()
+        drawn = [natural.partition(pool(30, groups=groups), None, 4, rng(seed)).train for seed in range(500)]
+
+        counts = np.bincount([groups[indices[0]] for lists in drawn for indices in lists])
+        assert abs(counts - 200).max() < 60, "each is drawn with probability 0.4: 200 +- 11"
+
+    def test_fewer_groups_than_clients(self) -> None:
+        with pytest.raises(UserError) as error:
+            natural.partition(self.TRAIN, self.TEST, 2, rng(), at_least=3)
+        assert str(error.value) == (
+            "2 clients need 2 groups (writers, speakers or users). The training set has 3, of which 2 have 3 samples "
+            "or more, and 1 of these have no test samples: use fewer clients (1 at most) or a smaller at_least, or "
+            "test every client on the whole test set (test_set: whole)."
+        )
+
+    def test_no_groups(self) -> None:
+        with pytest.raises(UserError, match=r"does not say who wrote, spoke or clicked .* such as femnist"):
+            natural.partition(pool(10), None, 2, rng())
 
 
 class TestTestShards:
