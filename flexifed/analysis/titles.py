@@ -14,6 +14,7 @@ _TITLES = {
     "speechcommands35": "Speech Commands (35 words)",
     "speechcommands12": "Speech Commands (12 classes)",
     "digits8": "Digits (8 x 8)",
+    "femnist": "FEMNIST",
     "vgg": "VGG",
     "resnet": "ResNet",
     "charcnn": "CharCNN",

@@ -22,7 +22,8 @@ from tests.miniature import FOLDERS, make_archives, serve, served
 
 DTYPES = {"image": ("uint8", "float16"), "text": ("int16",)}
 """By kind: pixels or decibels, and characters."""
-SIDES = {"digits8": 8, "mnist": 28}  # all others: 32, which every family of images reads
+SIDES = {"digits8": 8, "femnist": 28, "mnist": 28}  # all others: 32, which every family of images reads
+LARGEST = {"femnist": 6}  # model input: ink on white paper is far from the mean; for all other images below 3
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def test_groups(data: Miniature) -> None:
         if split.groups is not None:
             assert split.groups.dtype == np.int32
             assert len(split.groups) == len(split.labels) and split.groups.min() >= 0
-        assert split.groups is not None or not data.name.startswith("speech")
+        assert split.groups is not None or not data.name.startswith(("femnist", "speech"))
 
 
 def test_values_are_in_range(data: Miniature) -> None:
@@ -139,7 +140,8 @@ def test_transform(data: Miniature) -> None:
     for y in inputs:
         assert y.shape == x.shape
         assert y.dtype == (torch.int64 if data.card["kind"] == "text" else torch.float32)
-        assert torch.isfinite(y).all() and y.abs().max() < (33_000 if data.card["kind"] == "text" else 3)
+        largest = 33_000 if data.card["kind"] == "text" else LARGEST.get(data.name, 3)
+        assert torch.isfinite(y).all() and y.abs().max() < largest
 
 
 def test_official_archives_are_pinned(data: Miniature) -> None:

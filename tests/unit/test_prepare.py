@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 import shutil
 import wave
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,11 @@ from flexifed.data import samples
 from flexifed.data.archives import unpacked
 from flexifed.data.parallel import Workers
 from flexifed.data.prepare import prepare
-from flexifed.datasets import _speech, agnews, digits
+from flexifed.datasets import _speech, agnews, digits, femnist
 from flexifed.settings import registry
 from flexifed.study import single
 from flexifed.system.errors import UserError
-from tests.miniature import make_archives, small_file_system
+from tests.miniature import FOLDERS, make_archives, small_file_system
 
 
 @pytest.fixture(scope="module")
@@ -377,3 +379,97 @@ def test_digits_at_their_own_size(tmp_path: Path) -> None:
     images = np.concatenate([small.train.samples, small.test.samples])
     expected = np.rint(bundled.images * 255 / 16).astype(np.uint8)
     assert sorted(map(bytes, images)) == sorted(map(bytes, expected))
+
+
+# LEAF's layout.
+
+
+@pytest.fixture
+def leaf(tmp_path: Path) -> Path:
+    FOLDERS["femnist"](tmp_path / "femnist")
+    return tmp_path / "femnist"
+
+
+def altered(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A JSON file, changed."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
+TRAIN_0 = "data/train/all_data_0_niid_1_keep_0_train_9.json"
+TRAIN_1 = "data/train/all_data_1_niid_1_keep_0_train_9.json"
+
+
+def test_femnist_images_and_writers(tmp_path: Path, leaf: Path) -> None:
+    run("femnist", leaf, tmp_path / "out")
+    train = samples.read(tmp_path / "out", "train")
+    entry = json.loads((leaf / TRAIN_0).read_text())["user_data"]["f0001_41"]
+    first = train.groups == 0
+    assert np.array_equal(train.labels[first], entry["y"]), "the first writer by name, in LEAF's order"
+    assert (train.samples[first].reshape(-1, 784) / 255).tolist() == entry["x"], "no number is lost"
+    assert np.bincount(train.groups).tolist() == [124, 124, 124]
+    assert samples.read_card(tmp_path / "out")["notes"] == ["3 writers, 3 of them in both splits"]
+
+
+def test_femnist_every_byte_comes_back() -> None:
+    row = [value / 255 for value in range(256)] + [1.0] * 528
+    assert femnist.to_bytes("a", [row]).ravel()[:256].tolist() == list(range(256))
+
+
+def test_femnist_does_not_depend_on_the_names_of_files(tmp_path: Path, leaf: Path) -> None:
+    run("femnist", leaf, tmp_path / "one")
+    (leaf / TRAIN_0).rename(leaf / "data/train/z.json")
+    run("femnist", leaf, tmp_path / "two")
+    assert samples.read_card(tmp_path / "one") == samples.read_card(tmp_path / "two")
+
+
+def test_femnist_writers_of_one_split_are_kept(tmp_path: Path, leaf: Path) -> None:
+    (leaf / TRAIN_0).unlink()
+    run("femnist", leaf, tmp_path / "out")
+    train, test = (samples.read(tmp_path / "out", split) for split in samples.SPLITS)
+    assert (np.unique(train.groups).tolist(), np.unique(test.groups).tolist()) == ([1], [0, 1, 2])
+    assert samples.read_card(tmp_path / "out")["notes"] == ["3 writers, 1 of them in both splits"]
+
+
+WRITER = "f0003_31"
+DAMAGED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "no users": (lambda c: c.pop("users"), "expected 'users', a list"),
+    "no images": (lambda c: c["user_data"][WRITER].pop("x"), f"writer '{WRITER}': expected 'x', a list, .* found 'y'"),
+    "a writer of another name": (lambda c: c["users"].append("f9"), "`users` names 3 writers, `user_data` has 2"),
+    "a writer without samples": (lambda c: c["user_data"].update({WRITER: 3}), "with `x` and `y`, found int"),
+    "a pixel less": (lambda c: c["user_data"][WRITER]["x"][5].pop(), "sample 5: expected an image of 784 .* found 783"),
+    "an image less": (lambda c: c["user_data"][WRITER]["x"].pop(), "123 images in `x`, 124 classes in `y`"),
+    "another class": (lambda c: c["user_data"][WRITER]["y"].__setitem__(7, 62), "sample 7: .* 0 to 61, found 62"),
+    "a class that is text": (lambda c: c["user_data"][WRITER]["y"].__setitem__(7, "1"), "sample 7: .* found '1'"),
+    "a grey between two": (
+        lambda c: c["user_data"][WRITER]["x"][3].__setitem__(9, 0.5),
+        "sample 3: expected bytes divided by 255, .* found 0.5 at place 9",
+    ),
+    "text as a pixel": (lambda c: c["user_data"][WRITER]["x"][3].__setitem__(9, "a"), "that is not a number"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_femnist_damaged(tmp_path: Path, leaf: Path, what: str) -> None:
+    change, problem = DAMAGED[what]
+    file = altered(leaf / TRAIN_0, change)
+    assert re.search(f"^{re.escape(str(file))}.*{problem}", refusal("femnist", leaf, tmp_path / "out"))
+
+
+def test_femnist_cut_file(tmp_path: Path, leaf: Path) -> None:
+    (leaf / TRAIN_0).write_bytes((leaf / TRAIN_0).read_bytes()[:-9])
+    assert f"{leaf / TRAIN_0} is not a JSON file" in refusal("femnist", leaf, tmp_path / "out")
+
+
+def test_femnist_writer_in_two_files(tmp_path: Path, leaf: Path) -> None:
+    shutil.copy(leaf / TRAIN_1, leaf / "data/train/copy.json")
+    message = refusal("femnist", leaf, tmp_path / "out")
+    assert f"{leaf / 'data/train/copy.json'}: writer 'f0002_17' is in " in message or "is in copy.json" in message
+
+
+def test_femnist_no_files(tmp_path: Path, leaf: Path) -> None:
+    shutil.rmtree(leaf / "data/test")
+    (leaf / "data/test").mkdir()
+    assert "found 0 files and no image" in refusal("femnist", leaf, tmp_path / "out")
