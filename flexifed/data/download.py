@@ -36,7 +36,7 @@ def download(
         raise UserError(f"datasets.{dataset}.{key}: {text}")
     module = registry.load("dataset", dataset)
     if is_bundled(module):
-        found: dict[str, Any] = {"verified": True, "how": "bundled with scikit-learn", "path": None, "files": []}
+        found: dict[str, Any] = {"verified": True, "how": module.ORIGIN, "path": None, "files": []}
     elif local is not None:
         locate(local, module.FOLDER, module.FILES)
         found = {"verified": False, "how": "local copy, not verified", "path": str(local), "files": []}

@@ -10,7 +10,7 @@ from flexifed.system.errors import UserError
 
 
 def is_bundled(module: ModuleType) -> bool:
-    """Whether a data set comes with an installed package: it has neither archives nor files of its own."""
+    """Whether a data set has neither archives nor files of its own; its `ORIGIN` says how it comes instead."""
     return not module.ARCHIVES and not module.FILES
 
 
@@ -30,9 +30,9 @@ def wrong_source(
     module = registry.load("dataset", dataset)
     if is_bundled(module):
         if local is not None:
-            yield "local", f"{dataset!r} comes with scikit-learn and is read from no folder: remove `local`."
+            yield "local", f"{dataset!r} is {module.ORIGIN} and is read from no folder: remove `local`."
         if archives:
-            yield "archives", f"{dataset!r} comes with scikit-learn and is not downloaded: remove `archives`."
+            yield "archives", f"{dataset!r} is {module.ORIGIN} and is not downloaded: remove `archives`."
     elif archives and (text := _other_files(dataset, module.ARCHIVES, archives)):
         yield "archives", text
     elif not module.ARCHIVES and local is None:

@@ -4,7 +4,7 @@ Random choices are drawn with NumPy beforehand (`draw`) and only applied by torc
 every device sees the same augmented samples.
 
 Shapes: N samples, C channels, H rows and W columns (or mel bands and frames), 32 of each but in
-`digits8`, L characters.
+`digits8`, L characters, D features.
 """
 
 from collections.abc import Mapping
@@ -27,11 +27,11 @@ class Transform(Protocol):
         ...
 
     def train(self, x: "Tensor", draws: Mapping[str, "Tensor"]) -> "Tensor":
-        """Model input for training: float32 [N, C, H, W] or int64 [N, L]; applies the draws of these N samples."""
+        """Model input for training, as `test` gives it, after the draws of these N samples were applied."""
         ...
 
     def test(self, x: "Tensor") -> "Tensor":
-        """Model input for evaluation: no augmentation."""
+        """Model input for evaluation, without augmentation: float32 [N, C, H, W] or [N, D], or int64 [N, L]."""
         ...
 
 
@@ -140,3 +140,20 @@ class TextTransform:
     def test(self, x: "Tensor") -> "Tensor":
         """int16 [N, L] code points to int64 [N, L]."""
         return x.long()
+
+
+@dataclass(frozen=True)
+class VectorTransform:
+    """Numbers as they are: no augmentation."""
+
+    def draw(self, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+        """Nothing is drawn."""
+        return {}
+
+    def train(self, x: "Tensor", draws: Mapping[str, "Tensor"]) -> "Tensor":
+        """float32 [N, D] as it is."""
+        return x.float()
+
+    def test(self, x: "Tensor") -> "Tensor":
+        """float32 [N, D] as it is."""
+        return x.float()

@@ -18,6 +18,7 @@ ARCHIVES = ()
 
 FOLDER = ""
 FILES = ()
+ORIGIN = "bundled with scikit-learn"
 
 CLASSES = tuple("0123456789")
 

@@ -16,6 +16,7 @@ ARCHIVES = ()
 
 FOLDER = ""
 FILES = ()
+ORIGIN = "bundled with scikit-learn"
 
 CLASSES = digits.CLASSES
 

@@ -114,9 +114,8 @@ def _kinds(study: "Study", number: int, block: "Block") -> Iterator[Fault]:
     fitting = [f for f in registry.names("family") if registry.constant("family", f, "KIND") == kind]
     for i, family in enumerate(block.families):
         if family not in fitting:
-            text = (
-                f"{family!r} does not read the {kind} samples of {dataset!r}. Families that do: {', '.join(fitting)}."
-            )
+            readers = ", ".join(fitting) or "none"
+            text = f"{family!r} does not read the {kind} samples of {dataset!r}. Families that do: {readers}."
             reads = (("blocks", number, "dataset"), ("stand_ins", block.dataset))
             yield Fault(("blocks", number, "families", i), text, reads)
 

@@ -20,10 +20,10 @@ from flexifed.settings.rng import stream
 from flexifed.system.files import digest
 from tests.miniature import FOLDERS, make_archives, serve, served
 
-DTYPES = {"image": ("uint8", "float16"), "text": ("int16",)}
-"""By kind: pixels or decibels, and characters."""
+DTYPES = {"image": ("uint8", "float16"), "text": ("int16",), "vector": ("float32",)}
+"""By kind: pixels or decibels, characters, and numbers."""
 SIDES = {"digits8": 8, "femnist": 28, "mnist": 28}  # all others: 32, which every family of images reads
-LARGEST = {"femnist": 6}  # model input: ink on white paper is far from the mean; for all other images below 3
+LARGEST = {"femnist": 6, "synthetic": 10}  # model input: ink on white paper is far from the mean; for all others 3
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ def test_card_matches_the_arrays(data: Miniature) -> None:
 
 
 def test_shape_fits_the_kind(data: Miniature) -> None:
-    shape = data.card["shape"]
-    side = SIDES.get(data.name, 32)
-    assert shape == [1024] if data.card["kind"] == "text" else shape[1:] == [side, side]
+    shape, side = data.card["shape"], SIDES.get(data.name, 32)
+    expected = {"image": [shape[0], side, side], "text": [1024], "vector": [60]}
+    assert shape == expected[data.card["kind"]]
 
 
 def test_labels_are_in_range_and_all_there(data: Miniature) -> None:
@@ -103,7 +103,7 @@ def test_groups(data: Miniature) -> None:
         if split.groups is not None:
             assert split.groups.dtype == np.int32
             assert len(split.groups) == len(split.labels) and split.groups.min() >= 0
-        assert split.groups is not None or not data.name.startswith(("femnist", "speech"))
+        assert split.groups is not None or not data.name.startswith(("femnist", "speech", "synthetic"))
 
 
 def test_values_are_in_range(data: Miniature) -> None:
@@ -142,6 +142,11 @@ def test_transform(data: Miniature) -> None:
         assert y.dtype == (torch.int64 if data.card["kind"] == "text" else torch.float32)
         largest = 33_000 if data.card["kind"] == "text" else LARGEST.get(data.name, 3)
         assert torch.isfinite(y).all() and y.abs().max() < largest
+
+
+def test_what_has_no_files_says_how_it_comes(data: Miniature) -> None:
+    module = registry.load("dataset", data.name)
+    assert not is_bundled(module) or data.card["source"]["how"] == module.ORIGIN
 
 
 def test_official_archives_are_pinned(data: Miniature) -> None:

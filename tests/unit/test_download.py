@@ -104,9 +104,11 @@ def test_no_local_copy(tmp_path: Path) -> None:
 
 def test_bundled(tmp_path: Path) -> None:
     assert receipt(tmp_path, "digits")["how"] == "bundled with scikit-learn"
-    with pytest.raises(UserError, match=r"datasets\.digits\.local: 'digits' comes with scikit-learn.*: remove `local`"):
+    with pytest.raises(
+        UserError, match=r"datasets\.digits\.local: 'digits' is bundled with scikit-learn.*: remove `local`"
+    ):
         receipt(tmp_path, "digits", local=tmp_path)
-    with pytest.raises(UserError, match=r"datasets\.digits\.archives: 'digits' comes with scikit-learn"):
+    with pytest.raises(UserError, match=r"datasets\.digits\.archives: 'digits' is bundled with scikit-learn"):
         receipt(tmp_path, "digits", archives=[Archive("digits.zip", ("http://127.0.0.1/digits.zip",))])
 
 

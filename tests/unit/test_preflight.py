@@ -54,9 +54,12 @@ def folder_only(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"datasets": {"digits": {"local": "x"}}}, "datasets.digits.local: 'digits' comes with scikit-learn"),
-        ({**NEWS, "datasets": {"digits": {"local": "x"}}}, "datasets.digits.local: 'digits' comes with scikit-learn"),
-        ({"datasets": {"digits": {"archives": [ARCHIVE]}}}, "datasets.digits.archives: 'digits' comes with"),
+        ({"datasets": {"digits": {"local": "x"}}}, "datasets.digits.local: 'digits' is bundled with scikit-learn"),
+        (
+            {**NEWS, "datasets": {"digits": {"local": "x"}}},
+            "datasets.digits.local: 'digits' is bundled with scikit-learn",
+        ),
+        ({"datasets": {"digits": {"archives": [ARCHIVE]}}}, "datasets.digits.archives: 'digits' is bundled with"),
         (
             {**NEWS, "datasets": {"agnews": {"archives": [ARCHIVE]}}},
             "datasets.agnews.archives: expected the files test.csv, train.csv, got news.zip.",
@@ -102,7 +105,7 @@ def test_a_data_set_without_archives_is_read_from_its_folder(tmp_path: Path) -> 
 def test_an_edited_job_is_checked_likewise() -> None:
     values = study().run(study().cells()[0]).to_json()
     values["source"]["local"] = "x"
-    with pytest.raises(UserError, match=r"source\.local: 'digits' comes with scikit-learn"):
+    with pytest.raises(UserError, match=r"source\.local: 'digits' is bundled with scikit-learn"):
         single.Run.from_json(values)
 
 

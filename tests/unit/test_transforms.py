@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from flexifed.data.transforms import ImageTransform, SpectrogramTransform, TextTransform, Transform
+from flexifed.data.transforms import ImageTransform, SpectrogramTransform, TextTransform, Transform, VectorTransform
 from flexifed.settings.rng import stream
 
 IMAGE = ImageTransform(mean=(0.5,), std=(0.25,), crop_padding=1)
@@ -110,7 +110,13 @@ def test_text_is_left_as_it_is() -> None:
         assert out.dtype == torch.int64 and out.tolist() == [[97, 0], [1, 32767]]
 
 
-@pytest.mark.parametrize("transform", [IMAGE, AUDIO, TextTransform()])
+def test_vectors_are_left_as_they_are() -> None:
+    x = torch.tensor([[1.5, -2.0]])
+    for out in (VectorTransform().train(x, {}), VectorTransform().test(x)):
+        assert out.dtype == torch.float32 and torch.equal(out, x)
+
+
+@pytest.mark.parametrize("transform", [IMAGE, AUDIO, TextTransform(), VectorTransform()])
 def test_draws_depend_on_the_stream_alone(transform: Transform) -> None:
     one, two, other = (transform.draw(stream(seed, "test"), 50) for seed in (0, 0, 1))
     assert all(np.array_equal(one[key], two[key]) for key in one)

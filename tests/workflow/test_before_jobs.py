@@ -62,7 +62,7 @@ def refusal(study: Checkout) -> str:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"datasets": {"digits": {"local": "copy"}}}, "datasets.digits.local: 'digits' comes with scikit-learn"),
+        ({"datasets": {"digits": {"local": "copy"}}}, "datasets.digits.local: 'digits' is bundled with scikit-learn"),
         (
             {"blocks": [{"dataset": "cifar10", "families": ["vgg"]}], "datasets": {"cifar10": {"local": "copy"}}},
             "datasets.cifar10.local: no copy of the data in copy or copy/cifar-10-batches-bin (no such folder)",
