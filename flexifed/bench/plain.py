@@ -171,4 +171,4 @@ class Plain:
             logits = model(inputs)
             loss += functional.cross_entropy(logits, labels, reduction="sum").item()
             correct += int((logits.argmax(dim=1) == labels).sum().item())
-        return Evaluation(correct / len(held), loss / len(held))
+        return Evaluation({"accuracy": correct / len(held), "loss": loss / len(held)})

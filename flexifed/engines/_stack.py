@@ -202,11 +202,11 @@ class Stack:
                 layer.generators = self.generators
 
     def train(self, steps: Sequence[Sequence[Batch]], round_number: int) -> Tensor:
-        """All steps of a local round, by participant; returns each one's mean training loss, `[K]`."""
+        """All steps of a local round, by participant; returns their mean losses and the means of squares, `[K, 2]`."""
         f = self.federation
         for turn, generator in zip(self.turns, self.generators, strict=True):
             generator.manual_seed(rng.torch_seed(f.seed, "dropout", turn.client.id, round_number))
-        total, samples = torch.zeros(len(self.turns), dtype=f.server.dtype, device=f.device), 0
+        total, samples = torch.zeros((len(self.turns), 2), dtype=f.server.dtype, device=f.device), 0
         for together in zip(*steps, strict=True):
             indices = torch.cat([step.indices for step in together]).to(f.device)
             draws = {
@@ -218,19 +218,20 @@ class Stack:
         return total / samples
 
     def _step(self, indices: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
-        """One step of SGD of every participant; returns the sums of their losses, `[K]`."""
+        """One step of SGD of every participant; returns the sums of their losses, and of the squares, `[K, 2]`."""
         f, k = self.federation, len(self.turns)
         inputs = f.transform.train(f.train.inputs[indices], draws).unflatten(0, (k, -1))
         if self.has_images:  # [K, B, C, H, W]
             inputs = inputs.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
         with autocast(f.precision, f.device):
             logits = self.model(inputs)
-        logits = logits.flatten(0, 1).to(f.server.dtype)
-        losses = functional.cross_entropy(logits, f.train.labels[indices], reduction="none").view(k, -1)
+        outputs = logits.flatten(0, 1).to(f.server.dtype)
+        losses = f.task.losses(outputs, f.train.labels[indices]).view(k, -1)
         gradients = [g.contiguous() for g in torch.autograd.grad(losses.mean(dim=1).sum(), self.parameters)]
         momenta: list[Tensor | None] = list(self.momenta.values())
         descend(self.parameters, gradients, momenta, f.protocol.optimiser, f.objective, self.starts)
-        return losses.detach().sum(dim=1)
+        losses = losses.detach()
+        return torch.stack([losses.sum(dim=1), losses.square().sum(dim=1)], dim=1)
 
     @torch.no_grad()
     def _store(self) -> None:

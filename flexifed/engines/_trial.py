@@ -57,10 +57,10 @@ def of_serial(whole: Federation, client: Client, run: int = 0) -> Outcome:
     start = _copy(turn.weights, whole.device)
     engine = Serial(alone)
     with precision.applied("float32"):
-        loss = torch.tensor(engine.train(1, [turn]))
+        loss = torch.tensor([found.loss for found in engine.train(1, [turn])])
         outcome = _moved(alone, turn, start, loss)
         (tested,) = engine.test([turn])
-    return outcome | {"test loss": torch.tensor([tested.loss]).double()}
+    return outcome | {"test loss": torch.tensor([tested.means["loss"]]).double()}
 
 
 def of_workspace(workspace: Workspace, whole: Federation, client: Client) -> Outcome:
@@ -74,11 +74,10 @@ def of_workspace(workspace: Workspace, whole: Federation, client: Client) -> Out
     steps = list(batches(turn.client, whole.transform, alone.protocol, whole.seed, 1))
     with working_on(client), workspace.turn():
         loss = workspace.follow(turn, steps, 1)
-        outcome = _moved(alone, turn, start, loss.view(1))
-        _, test_loss = workspace.test(turn)
-        outcome["test loss"] = test_loss.view(1).double().cpu()
-        workspace.test_train_mode(turn, 1)
-        outcome["test loss in training mode"] = workspace.loss.view(1).double().cpu()
+        outcome = _moved(alone, turn, start, loss[:1])
+        (at,) = (i for i, name in enumerate(whole.task.MEANS) if name == "loss")
+        outcome["test loss"] = workspace.test(turn)[at].view(1).double().cpu()
+        outcome["test loss in training mode"] = workspace.test_train_mode(turn, 1)[at].view(1).double().cpu()
     workspace.join()
     return outcome
 

@@ -6,17 +6,18 @@ optimiser with its buffers, on a GPU the recorded steps. Nothing here waits for 
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from flexifed.engines._channels_last import channels_last
 from flexifed.engines._descent import descend
 from flexifed.engines._recording import Direct, Work, Wrap
 from flexifed.models import set_generator
 from flexifed.settings import rng
-from flexifed.training.client import Batch, Client, Turn, batches, step_size
+from flexifed.training.client import Batch, Client, Samples, Turn, batches, step_size
 from flexifed.training.engine import Federation
 from flexifed.training.precision import autocast
 from flexifed.training.weights import Weights
@@ -41,7 +42,8 @@ class Workspace:
         self.generator = torch.Generator(f.device)
         set_generator(self.model, self.generator)
         self.loss = torch.zeros((), device=f.device, dtype=f.server.dtype)
-        self.correct = torch.zeros((), device=f.device, dtype=torch.int64)
+        self.squares = torch.zeros((), device=f.device, dtype=f.server.dtype)
+        self.sums = [torch.zeros((), device=f.device, dtype=f.server.dtype) for _ in f.task.MEANS]
         self.parameters: list[Tensor] = list(self.model.parameters())
         self.velocity = self._room(client)
         self.start = self._room(client) if f.objective else None
@@ -50,10 +52,12 @@ class Workspace:
         starts = self.start.state() if self.start else {}
         self.starts = [starts[n].view(p.shape) for n, p in self.model.named_parameters() if n in starts]
         self.draws: tuple[str, ...] = ()
-        self.tests: dict[int, Tensor] = {}
+        self.indices: dict[int, Tensor] = {}
+        self.scores: dict[int, Tensor] = {}
         self.step = wrap(self._step, self.generator)
-        # Two, since a recording knows only the mode it was made in.
-        self.test_as_is, self.test_in_train_mode = (wrap(self._test, self.generator) for _ in range(2))
+        # Two, since a recording knows only the mode it was made in; and samples to train on are elsewhere.
+        self.test_as_is, self.test_in_train_mode = (wrap(partial(self._test, f.test), self.generator) for _ in range(2))
+        self.test_on_own = wrap(partial(self._test, f.train), self.generator)
 
     def _room(self, client: Client) -> Weights:
         """Zeros on the device, laid out as the client's weights."""
@@ -74,7 +78,7 @@ class Workspace:
             torch.cuda.current_stream(self.federation.device).wait_stream(self.stream)
 
     def train(self, turn: Turn, round_number: int) -> Tensor:
-        """One local round; returns the mean training loss, a tensor without dimensions."""
+        """One local round; returns the means of the training losses and of their squares, `[2]`."""
         f = self.federation
         steps = list(batches(turn.client, f.transform, f.protocol, f.seed, round_number, turn.number))
         return self.follow(turn, steps, round_number)
@@ -93,12 +97,13 @@ class Workspace:
             self.start.copy_(turn.weights)
         self.generator.manual_seed(rng.torch_seed(f.seed, "dropout", turn.client.id, round_number))
         self.loss.zero_()
+        self.squares.zero_()
         for step in arguments:
             self.step(*step)
         self._store(turn)
         if turn.velocity is not None:
             turn.velocity.copy_(self.velocity)
-        return self.loss / sum(len(step[0]) for step in arguments)
+        return torch.stack([self.loss, self.squares]) / sum(len(step[0]) for step in arguments)
 
     def _arguments(self, steps: Sequence[Batch]) -> list[tuple[Tensor, ...]]:
         """Indices and draws of every step, brought to the device in one copy each."""
@@ -132,61 +137,76 @@ class Workspace:
             parameter.grad = None
         inputs = f.transform.train(f.train.inputs[indices], dict(zip(self.draws, draws, strict=True)))
         with autocast(f.precision, f.device):
-            logits = self.model(inputs)
-        loss = functional.cross_entropy(logits.to(self.loss.dtype), f.train.labels[indices])
+            outputs = self.model(inputs)
+        outputs, labels = outputs.to(self.loss.dtype), f.train.labels[indices]
+        loss = f.task.loss(outputs, labels)
         loss.backward()
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         descend(self.parameters, gradients, self.momenta, f.protocol.optimiser, f.objective, self.starts)
         self.loss += loss.detach() * len(indices)
+        if f.squared_losses:
+            self.squares += f.task.losses(outputs.detach(), labels).square().sum()
 
-    def test(self, turn: Turn) -> tuple[Tensor, Tensor]:
-        """Accuracy and mean loss in `eval()`, each a tensor without dimensions."""
+    def losses(self, turn: Turn) -> Tensor:
+        """Mean loss on the client's training samples in `eval()`, a tensor without dimensions."""
         self.model.eval()
-        self._load(turn)
-        self._run(self.test_as_is, turn, EVALUATION_BATCH)
-        n = len(turn.client.test)
-        return self.correct / n, self.loss / n
+        self._run(self.test_on_own, turn, turn.client.train, EVALUATION_BATCH)
+        return self.sums[self.federation.task.MEANS.index("loss")] / len(turn.client.train)
+
+    def test(self, turn: Turn) -> Tensor:
+        """The task's means in `eval()`, and then the samples' scores where the task wants them: one vector."""
+        self.model.eval()
+        scores = self._run(self.test_as_is, turn, turn.client.test, EVALUATION_BATCH)
+        return torch.cat([torch.stack(self.sums) / len(turn.client.test), *scores])
 
     def test_train_mode(self, turn: Turn, round_number: int) -> Tensor:
-        """Accuracy with batch statistics and dropout; the client's statistics move only if the protocol says so."""
+        """The same with batch statistics and dropout; the client's statistics move only if the protocol says so."""
         f, n = self.federation, len(turn.client.test)
         self.model.train()
         self._load(turn)
         kept = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        self._run(self.test_in_train_mode, turn, step_size(f.protocol, n), round_number)
+        scores = self._run(self.test_in_train_mode, turn, turn.client.test, step_size(f.protocol, n), round_number)
         if f.protocol.test_updates_statistics:
             self._store(turn)
         else:
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(kept[name])
-        return self.correct / n
+        return torch.cat([torch.stack(self.sums) / n, *scores])
 
-    def _run(self, test: Work, turn: Turn, batch_size: int, round_number: int = 0) -> None:
+    def _run(self, test: Work, turn: Turn, wanted: np.ndarray, batch_size: int, round_number: int = 0) -> list[Tensor]:
+        """Sum up the task's metrics over samples, int64 `[n]`; returns scores where the task wants them."""
         f = self.federation
-        parts = self._test_indices(turn.client).split(batch_size)
+        parts = self._on_device(wanted).split(batch_size)
         for part in {len(part): part for part in parts}.values():
             test.prepare(part)
         self._load(turn)
         self.generator.manual_seed(rng.torch_seed(f.seed, "evaluate", turn.client.id, round_number))
-        self.correct.zero_()
-        self.loss.zero_()
+        for total in self.sums:
+            total.zero_()
+        scores = []
         for part in parts:
             test(part)
+            if f.task.SCORES:
+                scores.append(self.scores[len(part)].clone())
+        return scores
 
-    def _test_indices(self, client: Client) -> Tensor:
-        """On the device since the first test, for a copy from main memory would wait for it.
+    def _on_device(self, indices: np.ndarray) -> Tensor:
+        """A client's indices, on the device since the first time, for a copy from main memory would wait for it.
 
         Clients that are tested on the whole set share one array.
         """
-        key = id(client.test)
-        if key not in self.tests:
-            self.tests[key] = torch.from_numpy(client.test).to(self.federation.device)
-        return self.tests[key]
+        key = id(indices)
+        if key not in self.indices:
+            self.indices[key] = torch.from_numpy(indices).to(self.federation.device)
+        return self.indices[key]
 
-    def _test(self, indices: Tensor) -> None:
+    def _test(self, split: Samples, indices: Tensor) -> None:
         f = self.federation
-        labels = f.test.labels[indices]
+        labels = split.labels[indices]
         with torch.no_grad(), autocast(f.precision, f.device):
-            logits = self.model(f.transform.test(f.test.inputs[indices])).to(self.loss.dtype)
-        self.correct += (logits.argmax(dim=1) == labels).sum()
-        self.loss += functional.cross_entropy(logits, labels, reduction="sum")
+            outputs = self.model(f.transform.test(split.inputs[indices])).to(self.loss.dtype)
+        for total, value in zip(self.sums, f.task.sums(outputs, labels), strict=True):
+            total += value
+        if f.task.SCORES:
+            scores = f.task.scores(outputs)
+            self.scores.setdefault(len(indices), torch.empty_like(scores)).copy_(scores)

@@ -17,7 +17,7 @@ from flexifed.engines._recording import Direct, Recorded, Wrap
 from flexifed.engines._workspace import Workspace
 from flexifed.system.errors import UserError
 from flexifed.training.client import Turn
-from flexifed.training.engine import Evaluation, Federation, Steps, working_on
+from flexifed.training.engine import Evaluation, Federation, Steps, Trained, working_on
 
 log = logging.getLogger("flexifed")
 
@@ -84,33 +84,50 @@ class Fast:
         """See `Engine.together`. A GPU works on several at a time, and nothing is to wait for it between two."""
         return None if self.federation.device.type == "cuda" else 1
 
-    def train(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
+    def train(self, round_number: int, turns: Sequence[Turn]) -> list[Trained]:
         """See `Engine.train`."""
-        losses: list[float] = self._each(turns, lambda workspace, turn: workspace.train(turn, round_number)).tolist()
-        return losses
+        return self._trained(self._each(turns, lambda workspace, turn: workspace.train(turn, round_number)))
+
+    def _trained(self, results: Sequence[Tensor]) -> list[Trained]:
+        """Means of losses and of their squares, `[2]` of each participant, as the round loop takes them."""
+        squared = self.federation.squared_losses
+        return [Trained(*found.tolist()) if squared else Trained(found[0].item()) for found in self._fetched(results)]
+
+    def losses(self, turns: Sequence[Turn]) -> list[float]:
+        """See `Engine.losses`."""
+        return [
+            loss.item() for loss in self._fetched(self._each(turns, lambda workspace, turn: workspace.losses(turn)))
+        ]
 
     def test(self, turns: Sequence[Turn]) -> list[Evaluation]:
         """See `Engine.test`."""
-        found = self._each(turns, lambda workspace, turn: torch.stack(workspace.test(turn)))
-        return [Evaluation(accuracy, loss) for accuracy, loss in found.tolist()]
+        return self._evaluated(self._each(turns, lambda workspace, turn: workspace.test(turn)))
 
-    def test_train_mode(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
+    def test_train_mode(self, round_number: int, turns: Sequence[Turn]) -> list[Evaluation]:
         """See `Engine.test_train_mode`."""
-        found = self._each(turns, lambda workspace, turn: workspace.test_train_mode(turn, round_number))
-        accuracies: list[float] = found.tolist()
-        return accuracies
+        return self._evaluated(self._each(turns, lambda workspace, turn: workspace.test_train_mode(turn, round_number)))
 
-    def _each(self, turns: Sequence[Turn], work: Callable[[Workspace, Turn], Tensor]) -> Tensor:
-        """The results for every participant, `[turns, ...]`: see `_fetched`."""
+    def _evaluated(self, results: Sequence[Tensor]) -> list[Evaluation]:
+        """Means of the task, then scores, one vector of each participant, as the round loop takes them."""
+        task = self.federation.task
+        n = len(task.MEANS)
+        return [
+            Evaluation(dict(zip(task.MEANS, found[:n].tolist(), strict=True)), found[n:] if task.SCORES else None)
+            for found in self._fetched(results)
+        ]
+
+    def _each(self, turns: Sequence[Turn], work: Callable[[Workspace, Turn], Tensor]) -> list[Tensor]:
+        """The results for every participant, on the device."""
         results = []
         for turn in turns:
             workspace = self.workspaces[turn.client.version]
             with working_on(turn.client), workspace.turn():
                 results.append(work(workspace, turn))
-        return self._fetched(results)
+        return results
 
-    def _fetched(self, results: Sequence[Tensor]) -> Tensor:
+    def _fetched(self, results: Sequence[Tensor]) -> Sequence[Tensor]:
         """Results of all workspaces, float64 in main memory: the one place where the device is waited for."""
         for workspace in self.workspaces.values():
             workspace.join()
-        return torch.stack(list(results)).double().cpu()
+        whole = torch.cat([found.flatten() for found in results]).double().cpu()
+        return torch.split(whole, [found.numel() for found in results])

@@ -3,18 +3,19 @@
 Faster engines are held against this one. The authors' script works in the same order.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from flexifed.models import set_generator
 from flexifed.settings import rng
-from flexifed.training.client import Client, Turn, batches, step_size
-from flexifed.training.engine import Evaluation, Federation, Steps, working_on
+from flexifed.training.client import Samples, Turn, batches, step_size
+from flexifed.training.engine import Evaluation, Federation, Steps, Trained, working_on
 from flexifed.training.objectives import add_gradients
 
 PRECISIONS = ("float32",)
@@ -36,13 +37,13 @@ class Serial:
     steps: ClassVar = Steps()
     together: ClassVar = 1
 
-    def train(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
+    def train(self, round_number: int, turns: Sequence[Turn]) -> list[Trained]:
         """See `Engine.train`."""
-        losses = []
+        found = []
         for turn in turns:
             with working_on(turn.client):
-                losses.append(self._train(turn, round_number))
-        return losses
+                found.append(self._train(turn, round_number))
+        return found
 
     def _model(self, turn: Turn) -> nn.Module:
         """The model of the client's version, with this client's weights until the next call for the version."""
@@ -50,7 +51,7 @@ class Serial:
         turn.weights.put_into(model)
         return model
 
-    def _train(self, turn: Turn, round_number: int) -> float:
+    def _train(self, turn: Turn, round_number: int) -> Trained:
         f, protocol, client = self.federation, self.federation.protocol, turn.client
         model = self._model(turn)
         settings = protocol.optimiser
@@ -67,13 +68,13 @@ class Serial:
         start = [parameter.detach().clone() for parameter in model.parameters()] if f.objective else []
         model.train()
         set_generator(model, rng.torch_stream(f.seed, "dropout", client.id, round_number, device=f.device))
-        total = torch.zeros((), device=f.device)
+        total, squares = torch.zeros((), device=f.device), torch.zeros((), device=f.device)
         n_samples = 0
         for batch in batches(client, f.transform, protocol, f.seed, round_number, turn.number):
             indices = batch.indices.to(f.device)
             draws = {name: values.to(f.device) for name, values in batch.draws.items()}
-            logits = model(f.transform.train(f.train.inputs[indices], draws))
-            loss = functional.cross_entropy(logits, f.train.labels[indices])
+            outputs, labels = model(f.transform.train(f.train.inputs[indices], draws)), f.train.labels[indices]
+            loss = f.task.loss(outputs, labels)
             optimiser.zero_grad()
             loss.backward()
             if f.objective is not None:
@@ -82,49 +83,62 @@ class Serial:
                     add_gradients(f.objective, gradients, list(model.parameters()), start)
             optimiser.step()
             total += loss.detach() * len(indices)
+            if f.squared_losses:
+                squares += f.task.losses(outputs.detach(), labels).square().sum()
             n_samples += len(indices)
-        return total.item() / n_samples
+        return Trained(total.item() / n_samples, squares.item() / n_samples if f.squared_losses else math.nan)
+
+    @torch.no_grad()
+    def losses(self, turns: Sequence[Turn]) -> list[float]:
+        """See `Engine.losses`."""
+        f, found = self.federation, []
+        for turn in turns:
+            with working_on(turn.client):
+                model = self._model(turn).eval()
+                found.append(self._measure(model, f.train, turn.client.train, EVALUATION_BATCH).means["loss"])
+        return found
 
     @torch.no_grad()
     def test(self, turns: Sequence[Turn]) -> list[Evaluation]:
         """See `Engine.test`."""
-        evaluations = []
+        f, evaluations = self.federation, []
         for turn in turns:
             with working_on(turn.client):
-                model = self._model(turn)
-                model.eval()
-                evaluations.append(Evaluation(*self._test(model, turn.client, EVALUATION_BATCH)))
+                model = self._model(turn).eval()
+                evaluations.append(self._measure(model, f.test, turn.client.test, EVALUATION_BATCH))
         return evaluations
 
     @torch.no_grad()
-    def test_train_mode(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
+    def test_train_mode(self, round_number: int, turns: Sequence[Turn]) -> list[Evaluation]:
         """See `Engine.test_train_mode`."""
-        accuracies = []
+        evaluations = []
         for turn in turns:
             with working_on(turn.client):
-                accuracies.append(self._test_train_mode(turn, round_number))
-        return accuracies
+                evaluations.append(self._test_train_mode(turn, round_number))
+        return evaluations
 
-    def _test_train_mode(self, turn: Turn, round_number: int) -> float:
+    def _test_train_mode(self, turn: Turn, round_number: int) -> Evaluation:
         f, client = self.federation, turn.client
         model = self._model(turn)
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         model.train()
         set_generator(model, rng.torch_stream(f.seed, "evaluate", client.id, round_number, device=f.device))
-        accuracy, _ = self._test(model, client, step_size(f.protocol, len(client.test)))
+        found = self._measure(model, f.test, client.test, step_size(f.protocol, len(client.test)))
         if not f.protocol.test_updates_statistics:
             for name, buffer in model.named_buffers():
                 buffer.copy_(buffers[name])
-        return accuracy
+        return found
 
-    def _test(self, model: nn.Module, client: Client, batch_size: int) -> tuple[float, float]:
-        """Accuracy (0 .. 1) and mean loss of a model on a client's test samples, in the mode it is in."""
+    def _measure(self, model: nn.Module, split: Samples, wanted: np.ndarray, batch_size: int) -> Evaluation:
+        """A model, in the mode it is in, on the samples of a split with these indices, int64 `[n]`."""
         f = self.federation
-        correct = torch.zeros((), dtype=torch.int64, device=f.device)
-        loss = torch.zeros((), device=f.device)
-        for indices in torch.from_numpy(client.test).to(f.device).split(batch_size):
-            labels = f.test.labels[indices]
-            logits: Tensor = model(f.transform.test(f.test.inputs[indices]))
-            correct += (logits.argmax(dim=1) == labels).sum()
-            loss += functional.cross_entropy(logits, labels, reduction="sum")
-        return correct.item() / len(client.test), loss.item() / len(client.test)
+        scores = []
+        sums = [torch.zeros((), device=f.device) for _ in f.task.MEANS]
+        for indices in torch.from_numpy(wanted).to(f.device).split(batch_size):
+            outputs: Tensor = model(f.transform.test(split.inputs[indices]))
+            sums = [
+                total + value for total, value in zip(sums, f.task.sums(outputs, split.labels[indices]), strict=True)
+            ]
+            scores.append(f.task.scores(outputs))
+        means = {name: total.item() / len(wanted) for name, total in zip(f.task.MEANS, sums, strict=True)}
+        return Evaluation(means, torch.cat(scores).cpu() if f.task.SCORES else None)

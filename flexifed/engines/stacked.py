@@ -14,7 +14,7 @@ from torch import Tensor
 from flexifed.engines._stack import Stack, stackable
 from flexifed.engines.fast import Fast
 from flexifed.training.client import Batch, Turn, batches
-from flexifed.training.engine import Federation, working_on
+from flexifed.training.engine import Federation, Trained, working_on
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
@@ -32,9 +32,9 @@ class Stacked(Fast):
 
     together = None
 
-    def train(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
+    def train(self, round_number: int, turns: Sequence[Turn]) -> list[Trained]:
         """See `Engine.train`."""
-        losses: dict[int, Tensor] = {}
+        results: dict[int, Tensor] = {}
         for crew in self._stacks(round_number, turns):
             first = crew[0][0]
             workspace = self.workspaces[first.client.version]
@@ -43,9 +43,8 @@ class Stacked(Fast):
                     found = Stack(self.federation, [turn for turn, _ in crew]).train([s for _, s in crew], round_number)
                 else:
                     found = torch.stack([workspace.follow(turn, steps, round_number) for turn, steps in crew])
-            losses |= {turn.client.id: loss for (turn, _), loss in zip(crew, found, strict=True)}
-        fetched: list[float] = self._fetched([losses[turn.client.id] for turn in turns]).tolist()
-        return fetched
+            results |= {turn.client.id: one for (turn, _), one in zip(crew, found, strict=True)}
+        return self._trained([results[turn.client.id] for turn in turns])
 
     def _stacks(self, round_number: int, turns: Sequence[Turn]) -> Iterator[list[tuple[Turn, list[Batch]]]]:
         """Participants of one version whose steps are of the same sizes, with their steps, at most `MOST` at a time."""

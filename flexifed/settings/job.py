@@ -38,6 +38,11 @@ class Job:
         """The file of `flexifed/strategies/`."""
         return self.strategy or self.cell.strategy
 
+    @property
+    def task(self) -> str:
+        """What the data set asks, a file of `flexifed/tasks/`."""
+        return registry.task(self.cell.dataset)
+
     def settings(self) -> dict[str, Any]:
         """The settings that training depends on, ready for JSON.
 
@@ -92,8 +97,8 @@ class Job:
         return cls(cell, protocol, settings["family_options"], settings["engine"], **more)
 
     def code(self) -> str:
-        """Digest of the code the training depends on: the core, its engine, its family, its data set's transform, and
-        what the strategy says of the server and of the objective.
+        """Digest of the code the training depends on: the core, its engine, its family, its data set's transform and
+        task, and what the strategy says of the choice of participants, of the server and of the objective.
 
         How the data were prepared and dealt, and who shares what, is represented by its outcome: samples, partition
         and plan, each with a digest of its own.
@@ -109,6 +114,7 @@ class Job:
             f"flexifed.engines.{self.engine}:create",
             *(f"flexifed.models.{self.cell.family}:{name}" for name in ("VERSIONS", "build", "initialise")),
             f"flexifed.datasets.{self.cell.dataset}:TRANSFORM",
+            f"flexifed.tasks.{self.task}:TASK",
             *(
                 f"flexifed.strategies.{self.strategy_file}:{function}"
                 for function in registry.functions("strategy", self.strategy_file)

@@ -83,6 +83,24 @@ class Optimiser(Closed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Devices(Closed):
+    """The devices that clients are on, which decide who finishes a round in time; a virtual clock counts seconds."""
+
+    capacity: str = "equal"
+    """How fast they compute and send: a file of `flexifed/devices/capacity/`."""
+    capacity_options: dict[str, int | float | str | bool] = field(default_factory=dict)
+    """Its own options, e.g. `{file: devices.csv}`."""
+    availability: str = "always"
+    """When they can be asked: a file of `flexifed/devices/availability/`."""
+    availability_options: dict[str, int | float | str | bool] = field(default_factory=dict)
+    """Its own options."""
+    over_commit: Annotated[float, Range(ge=1)] = 1.3
+    """So many times the wanted participants are invited, and the first ones to finish are kept (FedScale, Oort)."""
+    stragglers: Literal["dropped", "waited_for"] = "dropped"
+    """Those who finish later than the wanted number: their work is lost, or the round waits for all."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FinalNumber(Closed):
     """Which number of a curve enters the tables. Changing it trains nothing again."""
 
@@ -112,6 +130,8 @@ class Protocol(Closed):
     """The versions of the family that take part, shallow to deep."""
     participants: Count | Annotated[float, Range(gt=0, le=1)] | None = None
     """How many clients take part in a round, drawn anew for each: a number, or a fraction such as 0.1; null for all."""
+    devices: Devices | None = None
+    """What clients run on; null: every round takes whom it wants, and no time is counted."""
     partition: Partition = field(default_factory=lambda: Partition(options={"parts": 20}))
     """How samples are dealt to clients."""
     test_set: Literal["shard", "whole"] = "shard"
@@ -124,6 +144,8 @@ class Protocol(Closed):
     """Communication rounds: local training, then aggregation."""
     local_epochs: Count = 10
     """Passes over the slice in one round."""
+    local_steps: Count | None = None
+    """So many SGD steps in one round in place of passes: over the slice again and again until they are done."""
     batch_size: Count | Literal["all"] = 64
     """Samples per SGD step; the last batch of a pass may be smaller. `all`: a pass is one step on the whole slice."""
     shuffle: bool = True
@@ -144,8 +166,10 @@ class Protocol(Closed):
     """The test in training mode moves the running statistics of the model that is trained next (authors' code)."""
     evaluate_every: Count = 1
     """Evaluate in every n-th round and in the last."""
+    tested: Literal["participants", "all"] = "participants"
+    """Who is tested after aggregation: those who took part in the round, or every client."""
     tests: tuple[Test, ...] = ("local", "aggregated", "train_mode")
-    """Of participants: after local training; after aggregation; and then in training mode, as the authors do it."""
+    """After local training; after aggregation; and then in training mode, as the authors do it."""
     final: FinalNumber = field(default_factory=FinalNumber)
     """The number that enters the tables."""
     family_options: dict[str, dict[str, int | float | str | bool]] = field(default_factory=dict)

@@ -24,6 +24,7 @@ FOLDERS = {
     "strategy": "strategies",
     "partitioner": "partitioners",
     "engine": "engines",
+    "task": "tasks",
     "capacity": "devices/capacity",
     "availability": "devices/availability",
 }
@@ -90,6 +91,12 @@ def constant(kind: str, name: str, constant_name: str, default: Any = None) -> A
     return default
 
 
+def task(dataset: str) -> str:
+    """What a data set asks: its constant `TASK`, a file of `flexifed/tasks/`."""
+    found: str = constant("dataset", dataset, "TASK", "classification")
+    return found
+
+
 def allowed(kind: str, name: str) -> dict[str, tuple[Any, ...]]:
     """A plugin's constant `ALLOWED`: for an option its words (none: any text), or its least and most number (None: no
     bound).
@@ -102,7 +109,7 @@ OPTIONS_OF = {
     "dataset": ("prepare",),
     "family": ("build",),
     "partitioner": ("partition",),
-    "strategy": ("groups", "server", "objective"),
+    "strategy": ("groups", "select", "server", "objective"),
     "capacity": ("capacities",),
     "availability": ("spells",),
 }

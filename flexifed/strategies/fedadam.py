@@ -23,7 +23,13 @@ def groups(tree: Node) -> Iterator[Group]:
 
 
 def server(
-    *, learning_rate: float = 0.01, beta1: float = 0.9, beta2: float = 0.99, tau: float = 0.001, start: float = 0.000001
+    *,
+    learning_rate: float = 0.01,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    tau: float = 0.001,
+    start: float = 0.000001,
+    bias_corrected: bool = False,
 ) -> Rule:
     """The paper's values, of which it tunes learning_rate and tau; v begins at `start`, which is tau squared."""
-    return Adam(learning_rate, beta1, tau, start, beta2)
+    return Adam(learning_rate, beta1, tau, start, beta2, bias_corrected)

@@ -7,9 +7,10 @@
     v = v - (1 - beta2) * Delta^2 * sign(v - Delta^2)        (FedYogi)
     w = w + rate * m / (sqrt(v) + tau)
 
-v begins at `start`, for which the paper asks tau^2 at least. There is no correction of the bias of m, as in the paper.
-Running statistics of normalisations are averaged plainly: they are no weights, and a step of theirs can make a variance
-negative.
+v begins at `start`, for which the paper asks tau^2 at least. The paper does not correct the bias of m and v towards
+where they begin; TensorFlow Federated does, as Adam does: m / (1 - beta1^t) and v / (1 - beta2^t) in step t. Running
+statistics of normalisations are averaged plainly: they are no weights, and a step of theirs can make a variance
+negative. FedScale's Yogi steps them like weights, and can be asked for.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+
+from flexifed.training.rules import Uploads
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,20 @@ class Adaptive:
     RELATIVE: ClassVar[bool] = True
     STEPS_BUFFERS: ClassVar[bool] = False
 
-    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
+    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: Uploads) -> None:
         """See `Rule.step`."""
         first, second = state["first_moment"], state["second_moment"]
         delta = mean.sub_(now)
         first.mul_(self.beta1).add_(delta, alpha=1 - self.beta1)
         second.add_(self.start)  # it is kept less that, because a rule's state is zero at first
         self.accumulate(second, delta.square_())
-        torch.addcdiv(now, first, second.sqrt().add_(self.tau), value=self.rate, out=mean)
+        of_first, of_second = self.corrections(uploads.step)
+        torch.addcdiv(now, first, (second * of_second).sqrt_().add_(self.tau), value=self.rate * of_first, out=mean)
         second.sub_(self.start)
+
+    def corrections(self, step: int) -> tuple[float, float]:
+        """Factors on m and v in this step, counted from 1."""
+        return 1.0, 1.0
 
     def accumulate(self, second: Tensor, square: Tensor) -> None:
         """Bring v up to date with Delta^2, in place."""
@@ -56,22 +64,34 @@ class Adagrad(Adaptive):
 
 
 @dataclass(frozen=True)
-class Adam(Adaptive):
-    """FedAdam."""
+class Forgetting(Adaptive):
+    """What the two have in common that forget old squares."""
 
     beta2: float
+    bias_corrected: bool = False
+
+    def corrections(self, step: int) -> tuple[float, float]:
+        """See `Adaptive`."""
+        return (1 / (1 - self.beta1**step), 1 / (1 - self.beta2**step)) if self.bias_corrected else (1.0, 1.0)
+
+
+class Adam(Forgetting):
+    """FedAdam."""
 
     def accumulate(self, second: Tensor, square: Tensor) -> None:
         """See `Adaptive`."""
         second.lerp_(square, 1 - self.beta2)
 
 
-@dataclass(frozen=True)
-class Yogi(Adaptive):
+class Yogi(Forgetting):
     """FedYogi."""
-
-    beta2: float
 
     def accumulate(self, second: Tensor, square: Tensor) -> None:
         """See `Adaptive`."""
         second.addcmul_(square, torch.sign(second - square), value=self.beta2 - 1)
+
+
+class YogiOnBuffers(Yogi):
+    """FedYogi as in FedScale, which steps running statistics of normalisations, too (`optimizer/yogi.py`)."""
+
+    STEPS_BUFFERS: ClassVar[bool] = True

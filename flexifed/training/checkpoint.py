@@ -1,13 +1,14 @@
 """Checkpoints inside a cell: everything the next round depends on, so that an interrupted run loses minutes.
 
 Random choices come from streams named by round; so what the next round depends on is what the server holds (shared
-parts, its rule's state, and what is personal to clients: layers, momentum, running statistics) and the number of the
-round, and what the result depends on is the history so far.
+parts, its rule's state, and what is personal to clients: layers, momentum, running statistics), what choosing
+participants depends on (what a selector has learned, the clock) and the number of the round; and what the result
+depends on is the history so far.
 
 A checkpoint is two files: `round{n}.safetensors` with the numbers, and `round{n}.json`, written after it, with what
-numbers there are, the history, the identity of the run, and the digests of both; a run that keeps the models of its
-best round has those of the best so far in a third, `round{n}.best.safetensors`. It counts only where all digests are
-right. The newest two stay: one more than needed, should the newest be damaged.
+numbers there are, the attendance, the history, the identity of the run, and the digests of both; a run that keeps the
+models of its best round has those of the best so far in a third, `round{n}.best.safetensors`. It counts only where all
+digests are right. The newest two stay: one more than needed, should the newest be damaged.
 """
 
 import hashlib
@@ -84,17 +85,36 @@ class Numbers(Protocol):
         ...
 
 
+class Stateful(Protocol):
+    """What else the next round depends on, without numbers of its own: the attendance."""
+
+    def state(self) -> dict[str, Any]:
+        """As JSON."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+        ...
+
+
 class Checkpoints:
     """The checkpoints of one run, in a folder of their own."""
 
     def __init__(
-        self, folder: Path, identity: Mapping[str, Any], minutes: float, server: Numbers, best: Numbers | None = None
+        self,
+        folder: Path,
+        identity: Mapping[str, Any],
+        minutes: float,
+        server: Numbers,
+        attendance: Stateful,
+        best: Numbers | None = None,
     ) -> None:
         """Args:
         folder: created when the first checkpoint is written.
         identity: all that the run depends on, ready for JSON; a checkpoint with another one is not used.
         minutes: at least so long between two checkpoints; 0 for one after every round.
         server: whose numbers are saved and restored.
+        attendance: who takes part in the next rounds.
         best: holds the models of the best round so far, where the run keeps them.
         """
         self.folder = folder
@@ -102,6 +122,7 @@ class Checkpoints:
         self.minutes = minutes
         self.numbers = {"weights": server} | ({"best": best} if best else {})
         self.fresh = {what: numbers.described() for what, numbers in self.numbers.items()}
+        self.attendance, self.absent = attendance, attendance.state()
         self.last = time.monotonic()
 
     def due(self) -> bool:
@@ -127,6 +148,7 @@ class Checkpoints:
                 "identity": self.identity,
                 "holds": {what: self.numbers[what].described() for what in beside},
                 **{what: files.digest(path) for what, path in beside.items()},
+                "attendance": self.attendance.state(),
                 "history": saved.history.columns(),
                 "sessions": [asdict(session) for session in saved.sessions],
             }
@@ -157,6 +179,7 @@ class Checkpoints:
                 log.warning("checkpoint %s is not used: %s", path, error)
                 for what, numbers in self.numbers.items():
                     numbers.make_room(self.fresh[what])
+                self.attendance.restore(self.absent)
             else:
                 log.info("continuing after round %d from %s", saved.round, path)
                 return saved
@@ -182,6 +205,7 @@ class Checkpoints:
         for what, file in beside.items():
             self.numbers[what].make_room(body["holds"][what])
             tensorfile.read_into(file, self.numbers[what].tensors())
+        self.attendance.restore(body["attendance"])
         sessions = tuple(Session(**session) for session in body["sessions"])
         return Saved(body["round"], History.of(body["history"]), sessions)
 

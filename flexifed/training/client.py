@@ -1,5 +1,6 @@
 """A client of the federation, its turn in a round, and which samples it trains on in which order."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +24,12 @@ class Samples:
     Attributes:
         inputs: `[N, ...]`, in the stored dtype (uint8, int16 or float16).
         labels: int64 `[N]`.
+        groups: int32 `[N]`, the user (or speaker, writer) of each sample, in main memory; None where there are none.
     """
 
     inputs: Tensor
     labels: Tensor
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +131,31 @@ def batches(
     """
     generator = rng.stream(seed, "local", client.id, round_number)
     part = slice_of(client.train, turn or round_number, protocol.slices, protocol.slice_pointer)
-    for _ in range(protocol.local_epochs):
+    for left in _passes(protocol, len(part)):
         order = generator.permutation(part) if protocol.shuffle else part
         draws = {name: torch.from_numpy(values) for name, values in transform.draw(generator, len(order)).items()}
         indices = torch.from_numpy(order)
         size = step_size(protocol, len(order))
-        for start in range(0, len(order), size):
+        for start in range(0, len(order), size)[:left]:
             step = slice(start, start + size)
             yield Batch(indices[step], {name: values[step] for name, values in draws.items()})
+
+
+def _passes(protocol: Protocol, n: int) -> Iterator[int | None]:
+    """For each pass over `n` samples how many steps it takes at most; None: all there are."""
+    if protocol.local_steps is None:
+        yield from [None] * protocol.local_epochs
+        return
+    a_pass = math.ceil(n / step_size(protocol, n))
+    for done in range(0, protocol.local_steps, a_pass):
+        yield protocol.local_steps - done
+
+
+def samples_of_turn(client: Client, protocol: Protocol) -> int:
+    """How many samples go through the model in a client's first turn; in later ones as many, or some fewer."""
+    n = len(slice_of(client.train, 1, protocol.slices, protocol.slice_pointer))
+    size = step_size(protocol, n)
+    return sum(n if left is None else min(n, left * size) for left in _passes(protocol, n))
 
 
 def step_size(protocol: Protocol, n: int) -> int:

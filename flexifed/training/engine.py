@@ -5,21 +5,25 @@ An engine is a file of `flexifed/engines/` with a function ``create(federation: 
 choices from `flexifed.training.client.batches`, so engines differ in speed and rounding and in nothing else.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 from typing import Protocol as Interface
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from flexifed.data.transforms import Transform
 from flexifed.settings.protocol import Protocol
 from flexifed.sharing.plan import Plan
 from flexifed.system.errors import UserError
+from flexifed.training.attendance import Attendance
 from flexifed.training.client import Client, Samples, Turn
 from flexifed.training.objectives import Objective
 from flexifed.training.server import Server
+from flexifed.training.task import Task
 
 NO_MEMORY = ("can't allocate memory", "could not create a memory", "could not create a primitive")
 """What PyTorch's allocator and oneDNN say on a CPU, as errors of no class of their own."""
@@ -32,8 +36,11 @@ class Federation:
     Attributes:
         server: the numbers of all clients, between their turns.
         models: one for each version; which client's numbers it holds is up to the engine.
+        task: what the data set asks: loss and metrics.
+        attendance: who takes part in which round.
         objective: what participants minimise beside their loss; None for nothing.
         precision: one of the engine's `PRECISIONS`.
+        squared_losses: whether turns are to measure the squares of their samples' losses.
     """
 
     clients: list[Client]
@@ -47,20 +54,35 @@ class Federation:
     seed: int
     device: torch.device
     precision: str
+    task: Task
+    attendance: Attendance
     objective: Objective | None = None
+    squared_losses: bool = False
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model on the test samples of its client, in `eval()`.
+    """A model on the test samples of its client.
 
     Attributes:
-        accuracy: 0 .. 1.
-        loss: mean cross-entropy in nats.
+        means: those metrics of the task that are means over the samples, by name.
+        scores: every sample's, float `[m]` in main memory; None where no metric of the task asks for them.
     """
 
-    accuracy: float
+    means: Mapping[str, float]
+    scores: Tensor | None = None
+
+
+class Trained(NamedTuple):
+    """What a participant's turn came to.
+
+    Attributes:
+        loss: mean over the samples that were trained, each as it was before its step; nats.
+        squared_loss: mean of the squares of these samples' losses; NaN where nobody asked for it.
+    """
+
     loss: float
+    squared_loss: float = math.nan
 
 
 @contextmanager
@@ -111,16 +133,20 @@ class Engine(Interface):
         """How many participants it wants to have under way at a time; None for the whole cohort."""
         ...
 
-    def train(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
-        """Train every participant on its slice; returns each one's mean training loss. Rounds count from 1."""
+    def train(self, round_number: int, turns: Sequence[Turn]) -> list[Trained]:
+        """Train every participant on its slice. Rounds count from 1."""
+        ...
+
+    def losses(self, turns: Sequence[Turn]) -> list[float]:
+        """Every participant's mean loss on all of its training samples, in `eval()`, in nats. Nothing is changed."""
         ...
 
     def test(self, turns: Sequence[Turn]) -> list[Evaluation]:
         """Test every participant's model on the client's test samples, in `eval()`. Nothing is changed."""
         ...
 
-    def test_train_mode(self, round_number: int, turns: Sequence[Turn]) -> list[float]:
-        """Accuracies (0 .. 1) with dropout and batch statistics, as in the authors' script.
+    def test_train_mode(self, round_number: int, turns: Sequence[Turn]) -> list[Evaluation]:
+        """The same with dropout and batch statistics, as in the authors' script.
 
         Nothing is changed, but for the running statistics where the protocol wants the authors' test in training mode.
         """

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -12,30 +13,42 @@ from torch import nn
 
 from flexifed import models
 from flexifed.data import partition, samples
+from flexifed.devices import fleet
+from flexifed.devices.clock import Clock
+from flexifed.selection.uniform import Uniform
 from flexifed.settings import registry, rng
 from flexifed.settings.job import Job
 from flexifed.sharing import plan
 from flexifed.sharing.layers import chain
+from flexifed.sharing.plan import Plan
 from flexifed.training import weights
+from flexifed.training.attendance import Attendance
 from flexifed.training.client import Client, Samples
 from flexifed.training.engine import Federation
 from flexifed.training.objectives import Objective
-from flexifed.training.parts import parts
+from flexifed.training.parts import bytes_per_round, parts
 from flexifed.training.rules import Mean, Rule
 from flexifed.training.server import Server
 from flexifed.training.weights import Layout, Weights
 
 
-def assemble(job: Job, prepared: Path, partition_file: Path, plan_file: Path, device: torch.device) -> Federation:
-    """Load data, partition and plan, and build the clients and their server."""
+def assemble(
+    job: Job,
+    prepared: Path,
+    partition_file: Path,
+    plan_file: Path,
+    device: torch.device,
+    devices_file: Path | None = None,
+) -> Federation:
+    """Load data, partition, plan and, where the protocol has any, devices; and build the clients and their server."""
     card = samples.read_card(prepared)
     held = partition.read(partition_file)
     partition.check_fits(
         partition_file, held, clients=job.protocol.clients, n_train=card["n_train"], n_test=card["n_test"]
     )
-    fleet = build_models(job, card)
-    chains = {version: chain(model) for version, model in fleet.items()}
-    layouts = {version: weights.layout(model, chains[version]) for version, model in fleet.items()}
+    built = build_models(job, card)
+    chains = {version: chain(model) for version, model in built.items()}
+    layouts = {version: weights.layout(model, chains[version]) for version, model in built.items()}
     clients = [
         Client(i, version, chains[version], layouts[version], held[i].train, held[i].test)
         for i, version in enumerate(job.protocol.client_versions())
@@ -43,18 +56,26 @@ def assemble(job: Job, prepared: Path, partition_file: Path, plan_file: Path, de
     the_plan = plan.read(plan_file)
     plan.check(the_plan, [client.chain for client in clients])
     shared = parts(the_plan, [client.layout for client in clients], job.protocol.normalisation)
+    attendance = Attendance(
+        clients,
+        job.protocol,
+        partial(_of_strategy, job, "select") if "select" in _functions(job) else Uniform,
+        job.cell.seed,
+        Clock(fleet.read(devices_file, len(clients))) if devices_file else None,
+        traffic(the_plan, clients, built, job.protocol.normalisation),
+    )
     return Federation(
         clients=clients,
         server=Server(
             clients,
             shared,
             server_rule(job),
-            initial_weights(fleet, layouts, job, card),
+            initial_weights(built, layouts, job, card),
             device,
             averaging=job.protocol.averaging,
             keeps_momentum=job.protocol.optimiser.state == "kept",
         ),
-        models={version: model.to(device) for version, model in fleet.items()},
+        models={version: model.to(device) for version, model in built.items()},
         train=_on_device(samples.read(prepared, "train"), device),
         test=_on_device(samples.read(prepared, "test"), device),
         transform=registry.load("dataset", job.cell.dataset).TRANSFORM,
@@ -63,13 +84,16 @@ def assemble(job: Job, prepared: Path, partition_file: Path, plan_file: Path, de
         seed=job.cell.seed,
         device=device,
         precision=job.precision,
+        task=registry.load("task", job.task).TASK,
+        attendance=attendance,
         objective=objective(job),
+        squared_losses=attendance.selector.SQUARED_LOSSES,
     )
 
 
 def server_rule(job: Job) -> Rule:
     """How the job's strategy makes the next value of a part; without a word of it, by the mean."""
-    rule: Rule = _of_strategy(job, "server") or Mean()
+    rule: Rule = _of_strategy(job, "server", job.protocol.optimiser) or Mean()
     return rule
 
 
@@ -79,14 +103,32 @@ def objective(job: Job) -> Objective | None:
     return found
 
 
-def _of_strategy(job: Job, function: str) -> Any:
-    """What a function of the job's strategy returns for its options; None where the strategy does not have it."""
-    name = job.strategy_file
-    if function not in registry.functions("strategy", name):
+def _functions(job: Job) -> Mapping[str, Any]:
+    return registry.functions("strategy", job.strategy_file)
+
+
+def _of_strategy(job: Job, function: str, *known: object) -> Any:
+    """What a function of the job's strategy returns for its options; None where the strategy does not have it.
+
+    Args:
+        job: whose strategy.
+        function: its name.
+        known: what it may be told; a function that has no positional parameters is not told.
+    """
+    if function not in _functions(job):
         return None
-    known = registry.keywords("strategy", name, function)
-    options = {key: value for key, value in job.strategy_options.items() if key in known}
-    return getattr(registry.load("strategy", name), function)(**options)
+    name = job.strategy_file
+    wanted = registry.keywords("strategy", name, function)
+    options = {key: value for key, value in job.strategy_options.items() if key in wanted}
+    told = known[: len(_functions(job)[function].args.args)]
+    return getattr(registry.load("strategy", name), function)(*told, **options)
+
+
+def traffic(plan: Plan, clients: Sequence[Client], built: Mapping[str, nn.Module], normalisation: str) -> list[int]:
+    """Bytes that each client sends in a round that it takes part in, and as many that it receives."""
+    states = {version: model.state_dict() for version, model in built.items()}
+    chains = [client.chain for client in clients]
+    return bytes_per_round(plan, chains, [states[client.version] for client in clients], normalisation)
 
 
 def build_models(job: Job, card: Mapping[str, Any]) -> dict[str, nn.Module]:
@@ -139,7 +181,7 @@ def _on_device(split: samples.Split, device: torch.device) -> Samples:
     inputs, labels = (
         torch.from_numpy(np.array(values)) for values in (split.samples, split.labels)
     )  # of writable copies
-    return Samples(inputs.to(device), labels.to(device))
+    return Samples(inputs.to(device), labels.to(device), split.groups)
 
 
 def initial_digest(federation: Federation) -> str:

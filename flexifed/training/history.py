@@ -18,8 +18,12 @@ SCHEMA = pa.schema(
         ("value", pa.float64()),
     ]
 )
-"""`phase`: `local` (after local training) or `aggregated`. `metric`: `accuracy` and `accuracy_train_mode` (0 .. 1),
-`loss` (test, nats), `train_loss` (mean over the round's local training, nats)."""
+"""`phase`: `local` (after local training), `aggregated`, or `clock`. `metric`: the task's, e.g. `accuracy` (0 .. 1) and
+`loss` (test, nats); `accuracy_train_mode`; `train_loss` (mean over the round's local training, nats); in the phase
+`clock` `seconds` (simulated, since the start) and `dropped` (invited to the round and not kept)."""
+
+TOGETHER = -1
+"""Stands for a client: of the clients of a version together, or of the whole round."""
 
 
 class History:

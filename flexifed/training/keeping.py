@@ -13,15 +13,12 @@ from torch import Tensor
 
 from flexifed.training import weights
 from flexifed.training.client import Turn
-from flexifed.training.engine import Evaluation, Federation
+from flexifed.training.engine import Federation
 from flexifed.training.history import History
 from flexifed.training.weights import Weights
 
 Kept = Literal["final", "best"]
 """The models of the last round; or of the best one, see `flexifed.settings.job.KeepModels`."""
-
-METRIC = "accuracy"
-"""What the best round is best in, and what a kept model is said to reach: the accuracy in `eval()`."""
 
 
 class Keeper:
@@ -31,13 +28,14 @@ class Keeper:
         federation: whose clients they are.
         kept: `final` or `best`.
         phase: `local` or `aggregated`: when in the round.
+        metric: the task's, in which the best round is best, and which a kept model is said to reach, in `eval()`.
         weights: by client, in main memory (or a file, see `weights.vectors`).
         round: which one; 0 where none was evaluated yet.
     """
 
     def __init__(self, federation: Federation, kept: Kept) -> None:
         self.federation, self.kept = federation, kept
-        self.phase = federation.protocol.final.phase
+        self.phase, self.metric = federation.protocol.final.phase, federation.task.METRIC
         self.weights: dict[int, Weights] = {}
         self.tested: dict[int, Weights] = {}
         self.round = 0
@@ -46,7 +44,7 @@ class Keeper:
     def go_on(self, history: History) -> None:
         """Go on with a run that has this history, after `tensors` have been filled from its checkpoint."""
         if self.kept == "best":
-            self.round, self.total = best(history, self.phase)
+            self.round, self.total = best(history, self.phase, self.metric)
 
     def consider(self, round_number: int, phase: str, turns: Sequence[Turn]) -> None:
         """Take over weights that have just been tested, in case that the round is the one to keep."""
@@ -56,9 +54,8 @@ class Keeper:
                 mine.copy_(turn.weights)
                 self.tested[turn.client.id] = mine
 
-    def settle(self, round_number: int, phase: str, evaluations: Sequence[Evaluation]) -> None:
-        """Keep what was tested in this round's phase, if that is to be kept; `evaluations` of all participants."""
-        total = sum(evaluation.accuracy for evaluation in evaluations)
+    def settle(self, round_number: int, phase: str, total: float) -> None:
+        """Keep what was tested in this round's phase, if that is to be kept; `total`: its metric over all clients."""
         if self.tested and phase == self.phase and (self.kept == "final" or total > self.total):
             self.round, self.total, self.weights = round_number, total, self.tested
         self.tested = {}
@@ -84,22 +81,23 @@ class Keeper:
         return found
 
 
-def best(history: History, phase: str) -> tuple[int, float]:
-    """The first round with the highest accuracy over all clients, and the sum of it; (0, -1) where none is evaluated.
+def best(history: History, phase: str, metric: str) -> tuple[int, float]:
+    """The first round with the highest metric over all clients, and the sum of it; (0, -1) where none is evaluated.
 
     Args:
         history: of the run.
         phase: `local` or `aggregated`.
+        metric: of the task.
     """
     totals: dict[int, float] = {}
-    for (round_number, _), accuracy in accuracies(history, phase).items():
-        totals[round_number] = totals.get(round_number, 0) + accuracy
+    for (round_number, _), value in measured(history, phase, metric).items():
+        totals[round_number] = totals.get(round_number, 0) + value
     return max(totals.items(), key=lambda entry: entry[1], default=(0, -1.0))
 
 
-def accuracies(history: History, phase: str) -> dict[tuple[int, int], float]:
-    """Accuracy (0 .. 1) in `eval()` by round and client, in the order in which they were measured."""
+def measured(history: History, phase: str, metric: str) -> dict[tuple[int, int], float]:
+    """A metric in `eval()` by round and client, in the order in which it was measured."""
     columns = history.columns()
     rows = zip(*(columns[name] for name in ("round", "client", "phase", "metric", "value")), strict=True)
-    found = {(r, c): value for r, c, measured, metric, value in rows if (measured, metric) == (phase, METRIC)}
+    found = {(r, c): value for r, c, when, what, value in rows if (when, what) == (phase, metric)}
     return cast(dict[tuple[int, int], float], found)

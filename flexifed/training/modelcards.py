@@ -10,7 +10,7 @@ from typing import Any
 
 from flexifed.settings import registry
 from flexifed.settings.job import Job
-from flexifed.training.keeping import METRIC, Keeper
+from flexifed.training.keeping import Keeper
 
 LOAD = (
     "flexifed.load_model(file), or (folder, client), gives the torch.nn.Module in eval mode; what it takes is under "
@@ -28,7 +28,7 @@ class Origin:
         record: the run record.
         prepared: folder of the prepared data set.
         partition_file: which client holds which samples.
-        accuracy: 0 .. 1, in `eval()`, as recorded, by client.
+        reached: the task's metric in `eval()`, as recorded, by client; not of those that have none of their own.
     """
 
     study: str
@@ -36,7 +36,7 @@ class Origin:
     record: Mapping[str, Any]
     prepared: Path
     partition_file: Path
-    accuracy: Mapping[int, float]
+    reached: Mapping[int, float]
 
 
 def card(origin: Origin, keeper: Keeper, clients: Sequence[int], folder: Path) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def card(origin: Origin, keeper: Keeper, clients: Sequence[int], folder: Path) -
         "accuracy": [
             {
                 "client": client,
-                METRIC: origin.accuracy[client],
+                keeper.metric: origin.reached.get(client),
                 "test_samples": len(keeper.federation.clients[client].test),
             }
             for client in clients

@@ -5,12 +5,30 @@ et al. 2021, Algorithm 2) is common to all of them: the mean of the uploads less
 server may scale, or keep in a momentum.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """What a step may know of the uploads of its part, beside their mean.
+
+    Attributes:
+        count: how many there were.
+        share: sum of their weights in the mean.
+        curvature: sum of what `Weighing.curvature` gives for them; zero where the rule does not weigh.
+        step: of this part's steps, counted from 1.
+    """
+
+    count: int
+    share: float
+    curvature: float
+    step: int
 
 
 class Rule(Protocol):
@@ -26,16 +44,40 @@ class Rule(Protocol):
     RELATIVE: ClassVar[bool]
     STEPS_BUFFERS: ClassVar[bool]
 
-    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
+    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: Uploads) -> None:
         """Turn `mean` into the next value.
 
         Args:
             now: the present value `[n]`, left as it is.
-            mean: of the uploads, weighted as the protocol says, `[n]`; changed.
+            mean: of the uploads, weighted as the protocol (or a weighing rule) says, `[n]`; changed.
             state: one vector `[n]` for each name in `STATE`; changed.
-            uploads: how many there were.
+            uploads: what else is known of them.
         """
         ...
+
+
+class Weighing(ABC):
+    """A rule that weighs uploads by their participants' losses.
+
+    Attributes:
+        loss: which one: that of the model that they downloaded, on all of their training samples; or the mean over
+            the steps of their turn.
+    """
+
+    loss: Literal["at_download", "training"]
+
+    @abstractmethod
+    def weight(self, loss: float) -> float:
+        """How much the upload of a participant with this loss counts in the mean, beside the protocol's weight."""
+
+    @abstractmethod
+    def curvature(self, loss: float, squared_distance: float) -> float:
+        """What the participant adds to `Uploads.curvature`.
+
+        Args:
+            loss: its loss, nats.
+            squared_distance: of its model from the one that it downloaded, in what it shares.
+        """
 
 
 @dataclass(frozen=True)
@@ -46,7 +88,7 @@ class Mean:
     RELATIVE: ClassVar[bool] = False
     STEPS_BUFFERS: ClassVar[bool] = False
 
-    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
+    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: Uploads) -> None:
         """See `Rule.step`: the mean is what is wanted."""
 
 
@@ -63,9 +105,9 @@ class SumOfDifferences:
     RELATIVE: ClassVar[bool] = True
     STEPS_BUFFERS: ClassVar[bool] = True  # as the book's code, which takes every entry of the state alike
 
-    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
+    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: Uploads) -> None:
         """See `Rule.step`. The sum is uploads times the mean less `now`; a whole step ends at the very mean."""
-        torch.lerp(now, mean, self.rate * uploads, out=mean)
+        torch.lerp(now, mean, self.rate * uploads.count, out=mean)
 
 
 @dataclass(frozen=True)
@@ -78,7 +120,7 @@ class Momentum:
     RELATIVE: ClassVar[bool] = True
     STEPS_BUFFERS: ClassVar[bool] = False
 
-    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: int) -> None:
+    def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: Uploads) -> None:
         """See `Rule.step`."""
         velocity = state["momentum"]
         velocity.mul_(self.momentum).add_(now).sub_(mean)

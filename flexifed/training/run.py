@@ -22,11 +22,11 @@ from flexifed.system import files, locks, provenance
 from flexifed.system.errors import UserError
 from flexifed.system.interruption import Interrupted, noticed
 from flexifed.system.progress import RoundProgress
-from flexifed.training import federation, parts, precision, rounds
+from flexifed.training import federation, precision, rounds
 from flexifed.training.checkpoint import Checkpoints, Saved, Session
 from flexifed.training.engine import Engine, Federation, Steps
 from flexifed.training.history import History
-from flexifed.training.keeping import Keeper, accuracies
+from flexifed.training.keeping import Keeper, measured
 
 log = logging.getLogger("flexifed")
 
@@ -42,11 +42,13 @@ class Inputs:
         prepared: folder of the prepared data set.
         partition_file: which client holds which samples.
         plan_file: which clients average which layer.
+        devices_file: what clients run on; None where the protocol has no devices.
     """
 
     prepared: Path
     partition_file: Path
     plan_file: Path
+    devices_file: Path | None = None
 
 
 class Clock:
@@ -100,7 +102,9 @@ def run_cell(
         if device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)
         log.info("%s on %s", job.cell, provenance.device_name(device))
-        f = federation.assemble(job, inputs.prepared, inputs.partition_file, inputs.plan_file, device)
+        f = federation.assemble(
+            job, inputs.prepared, inputs.partition_file, inputs.plan_file, device, inputs.devices_file
+        )
         digests = _digests(job, inputs, f)
         identity = _identity(job, inputs, digests)
         _check_has_not_failed(out / FAILED, identity)
@@ -150,7 +154,7 @@ def _checkpoints(
     """The cell's checkpoints; where its best models are kept, they hold the best so far, and say in which phase."""
     best = keeper if keeper and keeper.kept == "best" else None
     more = {"best models": best.phase} if best else {}
-    return Checkpoints(out / "checkpoints", {**identity, **more}, minutes, f.server, best)
+    return Checkpoints(out / "checkpoints", {**identity, **more}, minutes, f.server, f.attendance, best)
 
 
 def _write_models(
@@ -168,8 +172,9 @@ def _write_models(
         return
     from flexifed.training import modelfiles  # needs safetensors, which machines without it can do without
 
-    accuracy = {c: value for (r, c), value in accuracies(history, keeper.phase).items() if r == keeper.round}
-    origin = modelfiles.Origin(study, job, record, inputs.prepared, inputs.partition_file, accuracy)
+    found = measured(history, keeper.phase, keeper.metric)
+    reached = {client: value for (round_number, client), value in found.items() if round_number == keeper.round}
+    origin = modelfiles.Origin(study, job, record, inputs.prepared, inputs.partition_file, reached)
     modelfiles.write(folder, keeper, origin)
 
 
@@ -207,6 +212,7 @@ def _digests(job: Job, inputs: Inputs, f: Federation) -> dict[str, str]:
         "plan": files.digest(inputs.plan_file),
         "initial_weights": federation.initial_digest(f),
         "code": job.code(),
+        **({"devices": files.digest(inputs.devices_file)} if inputs.devices_file else {}),
     }
 
 
@@ -249,7 +255,5 @@ def _n_parameters(model: nn.Module) -> int:
 
 def _bytes_per_round(f: Federation) -> list[dict[str, Any]]:
     """Of each client, in a round that it takes part in."""
-    states = {version: model.state_dict() for version, model in f.models.items()}
-    chains = [client.chain for client in f.clients]
-    sent = parts.bytes_per_round(f.plan, chains, [states[c.version] for c in f.clients], f.protocol.normalisation)
+    sent = federation.traffic(f.plan, f.clients, f.models, f.protocol.normalisation)
     return [{"client": c.id, "version": c.version, "up": n, "down": n} for c, n in zip(f.clients, sent, strict=True)]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from flexifed.training.client import Client, Turn
 from flexifed.training.parts import Part, Range, rest
-from flexifed.training.rules import Rule
+from flexifed.training.rules import Rule, Uploads, Weighing
 from flexifed.training.weights import Layout, Weights, vectors
 
 
@@ -57,7 +57,9 @@ class Held:
         mean: of the uploads of this round so far; between rounds only memory.
         start: mean of what this round's participants had downloaded, where the part has no value and the rule asks.
         total: of the uploads' shares.
+        curvature: of the uploads, see `rules.Uploads`.
         uploads: in this round so far.
+        steps: taken so far.
     """
 
     value: Tensor | None = None
@@ -65,7 +67,9 @@ class Held:
     mean: Tensor | None = None
     start: Tensor | None = None
     total: float = 0.0
+    curvature: float = 0.0
     uploads: int = 0
+    steps: int = 0
 
 
 class Server:
@@ -146,11 +150,15 @@ class Server:
         if client.id in self.counters:
             into.counters.copy_(self.counters[client.id])
 
-    def upload(self, turns: Sequence[Turn]) -> None:
-        """Fold in what participants share, and keep what is theirs alone."""
-        for turn in turns:
+    def upload(self, turns: Sequence[Turn], losses: Sequence[float] = ()) -> None:
+        """Fold in what participants share, and keep what is theirs alone; a rule may weigh them by their losses."""
+        for i, turn in enumerate(turns):
             client, values = turn.client, turn.weights.values
             share = float(len(client.train)) if self.averaging == "samples" else 1.0
+            curvature = 0.0
+            if isinstance(self.rule, Weighing):
+                curvature = share * self.rule.curvature(losses[i], self._squared_distance(turn))
+                share *= self.rule.weight(losses[i])
             makeup = self.makeups[client.id]
             for place in makeup.places:
                 held = self.held[place.part]
@@ -159,12 +167,30 @@ class Server:
                     held.start = _fold(held.start, start, share, held)
                 held.mean = _fold(held.mean, values[place.start : place.stop], share, held)
                 held.total += share
+                held.curvature += curvature
                 held.uploads += 1
             if client.id in self.personal:
                 _gather(values, makeup.personal, self.personal[client.id])
             self._keep_counters(turn)
             self.statistics.pop(client.id, None)
             self.turns[client.id] = self.turns.get(client.id, 0) + 1
+
+    @property
+    def loss(self) -> str | None:
+        """Which loss of participants the rule weighs them by, see `Weighing.loss`; None for none."""
+        return self.rule.loss if isinstance(self.rule, Weighing) else None
+
+    def _squared_distance(self, turn: Turn) -> float:
+        """Of an upload from what was downloaded, in what is shared."""
+        values, initial = turn.weights.values, None
+        total = 0.0
+        for place in self.makeups[turn.client.id].places:
+            start = self.held[place.part].value
+            if start is None:
+                initial = initial or self.initial(turn.client)
+                start = initial.values[place.start : place.stop].to(self.device)
+            total += (values[place.start : place.stop] - start).double().square().sum().item()
+        return total
 
     def keep_statistics(self, turns: Sequence[Turn]) -> None:
         """Keep what a test in training mode has moved: running statistics, and how many batches they are of."""
@@ -188,7 +214,7 @@ class Server:
                 assert held.mean is not None
                 self._step(part, held, held.mean)
                 held.value, held.mean = held.mean, held.value
-                held.start, held.total, held.uploads = None, 0.0, 0
+                held.start, held.total, held.curvature, held.uploads = None, 0.0, 0.0, 0
 
     def _step(self, part: Part, held: Held, mean: Tensor) -> None:
         now = held.start if held.value is None else held.value
@@ -198,7 +224,8 @@ class Server:
             if name not in held.state:
                 held.state[name] = torch.zeros_like(mean)
         plain = [] if self.rule.STEPS_BUFFERS else [mean[a:b].clone() for a, b in part.buffers]
-        self.rule.step(now, mean, held.state, held.uploads)
+        held.steps += 1
+        self.rule.step(now, mean, held.state, Uploads(held.uploads, held.total, held.curvature, held.steps))
         for (a, b), statistics in zip(part.buffers, plain, strict=False):
             mean[a:b].copy_(statistics)
 
@@ -210,15 +237,17 @@ class Server:
     def described(self) -> dict[str, Any]:
         """Which tensors there are, as JSON: what a checkpoint needs before it can be read."""
         return {
-            "parts": [i for i, held in enumerate(self.held) if held.value is not None],
+            "parts": [(i, held.steps) for i, held in enumerate(self.held) if held.value is not None],
             "turns": sorted(self.turns.items()),
             "statistics": sorted(self.statistics),
         }
 
     def make_room(self, described: Mapping[str, Any]) -> None:
         """Be as a server was that gave this description, but for the numbers, which `tensors` then has room for."""
+        steps = dict(described["parts"])
         for i, (part, held) in enumerate(zip(self.parts, self.held, strict=True)):
-            there = i in described["parts"]
+            there = i in steps
+            held.steps = steps.get(i, 0)
             held.value = self._room(part.length) if there else None
             held.state = {name: self._room(part.length) for name in self.rule.STATE if there}
         self.turns = dict(described["turns"])

@@ -266,14 +266,14 @@ EDITS: dict[str, tuple[str, str, str, Callable[[str], bool]]] = {
         lambda job: False,
     ),
     "errors themselves": ("settings/registry.py", "Did you mean", "Perhaps you mean", lambda job: False),
-    "who takes part": ("training/cohort.py", '"participants"', '"others"', lambda job: True),
+    "who takes part": ("selection/uniform.py", '"participants"', '"others"', lambda job: True),
     "the server's step": (
         "training/rules.py",
         "velocity, alpha",
         "velocity, beta",
         lambda job: job.endswith("l server"),
     ),
-    "an adaptive server's step": ("training/adaptive.py", ".sqrt()", ".sin()", lambda job: "adaptive" in job),
+    "an adaptive server's step": ("training/adaptive.py", ".sqrt_()", ".sin_()", lambda job: "adaptive" in job),
     "its own part of it": ("training/adaptive.py", "torch.sign", "torch.sine", lambda job: "adaptive" in job),
     "another's part of it": ("training/adaptive.py", "second.lerp_", "second.rerp_", lambda job: False),
     "a strategy's server": (

@@ -6,7 +6,6 @@ import math
 import os
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from flexifed.selection.selector import Known
+from flexifed.selection.uniform import Uniform
 from flexifed.settings import registry
 from flexifed.settings.protocol import Protocol
 from flexifed.sharing import planning
@@ -21,9 +22,9 @@ from flexifed.system.errors import UserError
 from flexifed.system.interruption import Interrupted
 from flexifed.training.adaptive import Adagrad, Adam, Adaptive, Yogi
 from flexifed.training.client import Turn
-from flexifed.training.cohort import cohort
 from flexifed.training.engine import Federation
-from flexifed.training.rules import Momentum, SumOfDifferences
+from flexifed.training.fairness import TINY, QFair
+from flexifed.training.rules import Momentum, SumOfDifferences, Uploads
 from flexifed.training.run import Inputs, run_cell
 from tests import averages
 from tests.unit import federations
@@ -112,7 +113,7 @@ def test_memory_is_that_of_one_model_however_many_clients(tmp_path: Path) -> Non
     assert held[0][1:] == (0, 1)
 
 
-WHOLE = ["fedavg", "fedprox", "server_rate", "fedavgm", "fedadagrad", "fedadam", "fedyogi"]
+WHOLE = ["fedavg", "fedprox", "server_rate", "fedavgm", "fedadagrad", "fedadam", "fedyogi", "q_fedavg"]
 
 
 @pytest.mark.parametrize("strategy", WHOLE)
@@ -175,7 +176,7 @@ def test_rules_against_their_equations() -> None:
         now, state = torch.ones(1), {name: torch.zeros(1) for name in rule.STATE}
         for mean in (3.0, 2.0):
             following = torch.full((1,), mean)
-            rule.step(now, following, state, 2)
+            rule.step(now, following, state, Uploads(2, 2.0, 0.0, 1))
             now = following
         values.append(float(now))
     # Half of the way to 3, then to 2. v = -2, w = 3; v = -1 + 1 = 0, w = 3. v = -2, w = 1.2; v = -1 - 0.8, w = 1.38.
@@ -196,7 +197,7 @@ def test_adaptive_rules_against_the_papers_equations(rule: type[Adaptive], secon
     kept = {name: torch.zeros(1) for name in rule.STATE}
     decay = {} if rule is Adagrad else {"beta2": 0.5}
     made, now = rule(rate=1.0, beta1=0.5, tau=1.0, start=1.0, **decay), torch.ones(1)
-    made.step(now, (following := torch.full((1,), 3.0)), kept, 2)
+    made.step(now, (following := torch.full((1,), 3.0)), kept, Uploads(2, 2.0, 0.0, 1))
     assert float(kept["first_moment"]) == 1.0 and float(kept["second_moment"]) + 1.0 == second
     assert float(following) == pytest.approx(1 + 1 / (math.sqrt(second) + 1))
     w, delta = float(following), 2 - float(following)
@@ -206,8 +207,47 @@ def test_adaptive_rules_against_the_papers_equations(rule: type[Adaptive], secon
         Adam: 0.5 * second + 0.5 * delta**2,
         Yogi: second - 0.5 * delta**2 * math.copysign(1, second - delta**2),
     }[rule]
-    made.step(following.clone(), (last := torch.full((1,), 2.0)), kept, 2)
+    made.step(following.clone(), (last := torch.full((1,), 2.0)), kept, Uploads(2, 2.0, 0.0, 2))
     assert float(last) == pytest.approx(w + first / (math.sqrt(second) + 1))
+
+
+def test_a_corrected_bias_makes_the_first_step_that_of_the_newest_numbers() -> None:
+    """As in Kingma and Ba 2015: m / (1 - beta1) and v / (1 - beta2) are Delta and its square, whatever the betas."""
+    for rule in (Adam, Yogi):
+        made = rule(rate=0.5, beta1=0.9, tau=1e-12, start=0.0, beta2=0.99, bias_corrected=True)
+        kept = {name: torch.zeros(1) for name in rule.STATE}
+        made.step(torch.ones(1), (following := torch.full((1,), 3.0)), kept, Uploads(2, 2.0, 0.0, 1))
+        assert float(following) == pytest.approx(1.5)
+
+
+def test_q_fedavg_against_the_papers_equations() -> None:
+    """One value, two participants, from w = 1: uploads 3 and 2, losses 2 and 1, L = 10, q = 2."""
+    rule, q, lipschitz = QFair(2.0, 10.0), 2.0, 10.0
+    steps, curvatures, mean, total = 0.0, 0.0, 0.0, 0.0
+    for upload, loss in ((3.0, 2.0), (2.0, 1.0)):
+        gradient = lipschitz * (1 - upload)
+        steps += (loss + TINY) ** q * gradient
+        curvatures += q * (loss + TINY) ** (q - 1) * gradient**2 + lipschitz * (loss + TINY) ** q
+        mean, total = mean + rule.weight(loss) * upload, total + rule.weight(loss)
+    found = sum(rule.curvature(loss, (1 - upload) ** 2) for upload, loss in ((3.0, 2.0), (2.0, 1.0)))
+    assert found == pytest.approx(curvatures)
+    following = torch.full((1,), mean / total, dtype=torch.float64)
+    rule.step(torch.ones(1, dtype=torch.float64), following, {}, Uploads(2, total, found, 1))
+    assert float(following) == pytest.approx(1 - steps / curvatures)
+
+
+def test_q_fedavg_without_q_is_fedavg_to_the_bit_and_q_moves_it(tmp_path: Path) -> None:
+    fedavg, without, fair, otherwise = (
+        ended(tmp_path, name, options=options)
+        for name, options in (
+            ("fedavg", {}),
+            ("q_fedavg", {"q": 0.0}),
+            ("q_fedavg", {"q": 1.0}),
+            ("q_fedavg", {"q": 1.0, "loss": "training"}),
+        )
+    )
+    assert torch.equal(fedavg, without)
+    assert not torch.equal(fedavg, fair) and not torch.equal(fair, otherwise)
 
 
 def test_statistics_of_normalisations_are_averaged_plainly_unless_a_rule_steps_them(tmp_path: Path) -> None:
@@ -225,12 +265,15 @@ def test_statistics_of_normalisations_are_averaged_plainly_unless_a_rule_steps_t
 
 
 def test_cohorts_are_drawn_anew_without_replacement_and_are_those_of_the_seed() -> None:
-    clients: Any = [SimpleNamespace(id=i) for i in range(100)]
-    protocol = Protocol(clients=100, versions=("V1",), participants=0.1)
-    drawn = [[c.id for c in cohort(clients, protocol, 0, r)] for r in range(1, 201)]
+    def cohorts(seed: int, rounds: int) -> list[list[int]]:
+        ones = np.ones(100, np.int64)
+        selector = Uniform(Known(ones, ones, ones.astype(float), seed))
+        return [selector.choose(r, np.arange(100), 10, lambda _: []) for r in range(1, rounds + 1)]
+
+    drawn = cohorts(0, 200)
     assert all(len(set(ids)) == 10 and ids == sorted(ids) for ids in drawn)
-    assert drawn == [[c.id for c in cohort(clients, protocol, 0, r)] for r in range(1, 201)]
-    assert drawn[0] != drawn[1] and drawn[0] != [c.id for c in cohort(clients, protocol, 1, 1)]
+    assert drawn == cohorts(0, 200)
+    assert drawn[0] != drawn[1] and drawn[0] != cohorts(1, 1)[0]
     times = np.bincount(np.concatenate(drawn), minlength=100)
     assert abs(times.mean() - 20) < 1e-9 and times.min() > 5 and times.max() < 40
 
