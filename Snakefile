@@ -6,6 +6,7 @@ Everything lands below `results/{study}/`:
     data/{dataset}/                             prepared arrays and their card
     partitions/{dataset}/{protocol}/seed{seed}.parquet      which client holds which samples
     plans/{family}/{strategy}/{protocol}.json               which clients average which layer
+    devices/{protocol}/seed{seed}.parquet                   what clients run on, where the protocol says so
     cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}/{history.parquet,run.json}   one training run
     cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}/models/       its models, where the study keeps them
     cells.parquet, runs.parquet                 every history and every run record; nothing later opens a cell again
@@ -36,6 +37,7 @@ if not PARTIAL:
     include: "workflow/rules/prepare.smk"
     include: "workflow/rules/partition.smk"
     include: "workflow/rules/plan.smk"
+    include: "workflow/rules/devices.smk"
     include: "workflow/rules/train.smk"
 
 
@@ -80,6 +82,7 @@ localrules:
     download,
     partition,
     plan,
+    devices,
     collect,
     tables,
     convergence,
@@ -103,3 +106,4 @@ rule inputs:
     input:
         of_cells(PARTITION),
         of_cells(PLAN),
+        of_cells(DEVICES, [cell for cell in CELLS if STUDY.protocol(cell.protocol).devices]),

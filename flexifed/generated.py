@@ -83,6 +83,8 @@ OPTIONS = {
     "dataset": "datasets.{name}.options",
     "partitioner": "protocols.….partition.options",
     "strategy": "strategy_options.{name}",
+    "capacity": "protocols.….devices.capacity_options",
+    "availability": "protocols.….devices.availability_options",
 }
 """Kinds of plugins with options, and where they stand in a study."""
 

@@ -77,9 +77,8 @@ def draw(
     *,
     clients: int,
     seed: int,
-    out: Path,
-) -> None:
-    """Draw the devices of a federation and write them; the same seed gives the same bytes.
+) -> Fleet:
+    """Draw the devices of a federation; the same seed gives the same ones.
 
     Args:
         capacity: a plugin of `devices/capacity`, and its options.
@@ -88,7 +87,6 @@ def draw(
         availability_options: see `availability`.
         clients: number of clients.
         seed: of the study's cell.
-        out: parquet file, see `write`.
 
     Raises:
         UserError: an option is not known or allowed, a table or trace cannot be read or is too small, or the trace
@@ -104,7 +102,7 @@ def draw(
     )
     if fault := _fault(fleet):
         raise UserError(f"capacity {capacity!r} and availability {availability!r} give no devices: {fault}.")
-    write(out, fleet)
+    return fleet
 
 
 def write(path: Path, fleet: Fleet) -> None:

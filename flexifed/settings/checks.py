@@ -53,6 +53,7 @@ def protocol(given: Protocol, families: Iterable[str]) -> Iterator[Fault]:
     yield from _tests(given)
     yield from _partition(given.partition)
     yield from _dealing(given)
+    yield from _devices(given)
     yield from names("family", given.family_options, "family_options")
     for family, chosen in given.family_options.items():
         yield from options("family", family, chosen, "family_options", family)
@@ -124,6 +125,16 @@ def _dealing(given: Protocol) -> Iterator[Fault]:
         getattr(registry.load("partitioner", name), "check", lambda clients, **_: None)(given.clients, **chosen)
     except UserError as error:
         yield Fault(place, str(error), reads=(("clients",), ("partition", "partitioner")))
+
+
+def _devices(given: Protocol) -> Iterator[Fault]:
+    if given.devices is None:
+        return
+    for kind in ("capacity", "availability"):
+        plugin, chosen = getattr(given.devices, kind), getattr(given.devices, f"{kind}_options")
+        yield from name(kind, plugin, "devices", kind)
+        for fault in options(kind, plugin, chosen, "devices", f"{kind}_options"):
+            yield replace(fault, reads=(("devices", kind),))
 
 
 def final(given: FinalNumber) -> Iterator[Fault]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from flexifed.settings import codedigest, registry
 from flexifed.settings.cell import Cell
-from flexifed.settings.protocol import Protocol, from_dict
+from flexifed.settings.protocol import Devices, Protocol, from_dict
 from flexifed.system import files
 from flexifed.system.errors import UserError
 
@@ -125,6 +125,15 @@ class Job:
     def partition_code(self) -> str:
         """Digest of the code that the job's partition depends on."""
         return partition_code(self.protocol.partition.partitioner)
+
+
+def devices_code(devices: Devices) -> str:
+    """Digest of the code that the devices of a protocol depend on."""
+    return codedigest.digest(
+        "flexifed.devices.fleet:draw",
+        f"flexifed.devices.capacity.{devices.capacity}:capacities",
+        f"flexifed.devices.availability.{devices.availability}:spells",
+    )
 
 
 def partition_code(partitioner: str) -> str:

@@ -7,7 +7,7 @@ from flexifed.data.source import locate
 from flexifed.settings import layout, registry
 from flexifed.study import ownership
 from flexifed.study.config import Study
-from flexifed.study.single import Source, is_prepared
+from flexifed.study.single import Source, draw_devices, is_prepared
 from flexifed.system import files
 from flexifed.system.errors import UserError
 
@@ -24,7 +24,7 @@ def check(study: Study, config: Path) -> None:
             not there or not whole.
     """
     ownership.check(layout.study_folder(study.name), config)
-    _raise(_local_copies(study))
+    _raise([*_local_copies(study), *_devices(study)])
 
 
 def begin(study: Study, config: Path | None, *, trains: bool) -> None:
@@ -43,7 +43,7 @@ def begin(study: Study, config: Path | None, *, trains: bool) -> None:
     if config:
         ownership.check(results, config)
     if trains:
-        _raise([*_local_copies(study), *_downloads(study)])
+        _raise([*_local_copies(study), *_downloads(study), *_devices(study)])
     if config:
         ownership.take(results, config)
 
@@ -74,6 +74,17 @@ def _downloads(study: Study) -> Iterator[str]:
                 files.check_writable(folder)
         except UserError as error:
             yield f"downloads: {error} {', '.join(absent)} would be downloaded there, see docs/data.md."
+
+
+def _devices(study: Study) -> Iterator[str]:
+    """Devices of every protocol that has them can be drawn, for its first seed."""
+    for name, seed in {cell.protocol: cell.seed for cell in reversed(study.cells())}.items():
+        protocol = study.protocol(name)
+        try:
+            if protocol.devices:
+                draw_devices(protocol.devices, clients=protocol.clients, wanted=protocol.cohort_size(), seed=seed)
+        except UserError as error:
+            yield f"protocols.{name}.devices: {error}"
 
 
 def _unprepared(study: Study) -> Iterator[tuple[str, Source]]:

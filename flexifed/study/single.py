@@ -8,7 +8,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from flexifed.data.archives import Archive
 from flexifed.data.source import wrong_source
@@ -16,10 +16,13 @@ from flexifed.settings import checks, layout, registry
 from flexifed.settings.cell import Cell
 from flexifed.settings.faults import Fault, Faults
 from flexifed.settings.job import CHECKPOINT_MINUTES, Job, KeepModels
-from flexifed.settings.protocol import from_dict
+from flexifed.settings.protocol import Devices, from_dict
 from flexifed.system import files, locks
 from flexifed.system.errors import UserError
 from flexifed.system.progress import rounds
+
+if TYPE_CHECKING:
+    from flexifed.devices.fleet import Fleet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,14 +118,17 @@ def run(run: Run, device: str | None = None) -> Path:
         Interrupted: a signal asked the cell to stop; run it again to go on.
     """
     root, job = layout.study_folder(run.study), run.job
-    receipt, prepared, partition_file, plan_file, out = (
+    receipt, prepared, partition_file, plan_file, devices_file, out = (
         root / pattern.format(**vars(job.cell))
-        for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.CELL)
+        for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.DEVICES, layout.CELL)
     )
     with locks.held(prepared.with_suffix(".lock")):  # cells that start side by side share their data
         prepare(job.cell.dataset, run.source, receipt, prepared)
     make_partition(job, prepared, partition_file)
     make_plan(job, plan_file)
+    if devices := job.protocol.devices:
+        wanted = job.protocol.cohort_size()
+        make_devices(devices, clients=job.protocol.clients, wanted=wanted, seed=job.cell.seed, out=devices_file)
 
     import torch  # only now: the stages above fail faster without it
 
@@ -131,7 +137,7 @@ def run(run: Run, device: str | None = None) -> Path:
     with rounds(str(job.cell), job.protocol.rounds) as progress:
         run_cell(
             job,
-            Inputs(prepared, partition_file, plan_file),
+            Inputs(prepared, partition_file, plan_file, devices_file if job.protocol.devices else None),
             out,
             progress,
             device=torch.device(device) if device else None,
@@ -188,6 +194,40 @@ def make_partition(job: Job, prepared: Path, out: Path) -> None:
         seed=job.cell.seed,
         out=out,
     )
+
+
+def make_devices(devices: Devices, *, clients: int, wanted: int, seed: int, out: Path) -> None:
+    """Write the devices of a protocol; arguments and errors as those of `draw_devices`."""
+    from flexifed.devices import fleet
+
+    fleet.write(out, draw_devices(devices, clients=clients, wanted=wanted, seed=seed))
+
+
+def draw_devices(devices: Devices, *, clients: int, wanted: int, seed: int) -> "Fleet":
+    """The devices of a protocol.
+
+    Args:
+        devices: what they are.
+        clients: how many.
+        wanted: participants of a round.
+        seed: of the cell.
+
+    Raises:
+        UserError: a table or trace of devices cannot be read or is too small, or fewer clients than a round wants are
+            available at any time.
+    """
+    from flexifed.devices import clock, fleet
+
+    drawn = fleet.draw(
+        devices.capacity,
+        devices.capacity_options,
+        devices.availability,
+        devices.availability_options,
+        clients=clients,
+        seed=seed,
+    )
+    clock.Clock(drawn).wait_for(wanted)
+    return drawn
 
 
 def make_plan(job: Job, out: Path) -> None:

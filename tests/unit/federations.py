@@ -21,6 +21,7 @@ from flexifed.settings.cell import Cell
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Protocol
 from flexifed.sharing import plan, planning
+from flexifed.study import single
 from flexifed.training import federation, rounds, weights
 from flexifed.training.client import Client, Turn, batches
 from flexifed.training.engine import Engine, Federation
@@ -102,13 +103,18 @@ def files(folder: Path, the_job: Job) -> dict[str, Path]:
         strategy_options=the_job.strategy_options,
     )
     plan.write(made, paths["plan_file"])
+    if settings.devices:
+        paths["devices_file"] = folder / f"devices.seed{cell.seed}.parquet"
+        wanted = settings.cohort_size()
+        out = paths["devices_file"]
+        single.make_devices(settings.devices, clients=settings.clients, wanted=wanted, seed=cell.seed, out=out)
     return paths
 
 
 def assemble(folder: Path, the_job: Job) -> Federation:
     """The federation of a job, on the CPU."""
     paths = files(folder, the_job)
-    return federation.assemble(the_job, *paths.values(), device=torch.device("cpu"))
+    return federation.assemble(the_job, **paths, device=torch.device("cpu"))
 
 
 def run(folder: Path, the_job: Job, name: str = "cell", **settings: Any) -> Path:

@@ -20,7 +20,7 @@ from snakemake.exceptions import WorkflowError
 
 from flexifed.settings import codedigest, layout, registry
 from flexifed.settings.cell import Cell
-from flexifed.settings.job import partition_code
+from flexifed.settings.job import devices_code, partition_code
 from flexifed.study import config as configuration
 from flexifed.study import preflight, studyfile
 from flexifed.system import failures, files
@@ -61,8 +61,9 @@ PACKAGE = registry.PACKAGE
 # Paths
 
 RESULTS = str(layout.study_folder(STUDY.name))
-SOURCE, DATA, PARTITION, PLAN, CELL = (
-    f"{RESULTS}/{pattern}" for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.CELL)
+SOURCE, DATA, PARTITION, PLAN, DEVICES, CELL = (
+    f"{RESULTS}/{pattern}"
+    for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.DEVICES, layout.CELL)
 )
 # The card holds the digests of these arrays, so what uses them follows the card's content and not their times.
 ARRAYS = [f"{DATA}/{name}" for name in ("train.npy", "test.npy", "train.parquet", "test.parquet")]
@@ -155,6 +156,21 @@ def identity_of(wildcards):
 def protocol_of(wildcards):
     """The resolved protocol, with the data set's overrides where there is one in the wildcards."""
     return STUDY.protocol(wildcards.protocol, wildcards.get("dataset"))
+
+
+def devices_of(wildcards):
+    """The devices that the protocol has; None without any."""
+    return protocol_of(wildcards).devices
+
+
+def tables_of_devices(wildcards):
+    """The files that devices are drawn from: the options `file` of their plugins."""
+    devices = devices_of(wildcards)
+    found = []
+    for kind in ("capacity", "availability"):
+        options = registry.keywords(kind, getattr(devices, kind)) | getattr(devices, f"{kind}_options")
+        found += [options["file"]] if "file" in options else []
+    return found
 
 
 def partitioner_code(wildcards):

@@ -10,6 +10,7 @@ rule train:
         arrays=[ancient(array) for array in ARRAYS],
         partition=PARTITION,
         plan=PLAN,
+        devices=lambda wildcards: DEVICES if devices_of(wildcards) else [],
     output:
         **MODELS,
         history=f"{CELL}/history.parquet",

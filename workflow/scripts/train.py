@@ -24,6 +24,7 @@ with logs.to(snakemake.log[0]):
                 prepared=Path(snakemake.input.card).parent,
                 partition_file=Path(snakemake.input.partition),
                 plan_file=Path(snakemake.input.plan),
+                devices_file=Path(snakemake.input.devices) if snakemake.input.devices else None,
             ),
             Path(snakemake.output.record).parent,
             report,
