@@ -10,7 +10,7 @@ Shapes: N samples, C channels, H rows and W columns (or mel bands and frames), 3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 class Transform(Protocol):
-    """What happens to a batch of samples between the prepared arrays and the model."""
+    """What happens to a batch of samples, one array or several by name, between the prepared arrays and the model."""
 
     def draw(self, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
         """Every random choice for `n` training samples; each array has length `n`."""
         ...
 
-    def train(self, x: "Tensor", draws: Mapping[str, "Tensor"]) -> "Tensor":
+    def train(self, x: Any, draws: Mapping[str, "Tensor"]) -> Any:
         """Model input for training, as `test` gives it, after the draws of these N samples were applied."""
         ...
 
-    def test(self, x: "Tensor") -> "Tensor":
+    def test(self, x: Any) -> Any:
         """Model input for evaluation, without augmentation: float32 [N, C, H, W] or [N, D], or int64 [N, L]."""
         ...
 

@@ -20,7 +20,7 @@ from flexifed.settings import rng
 from flexifed.training.client import Batch, Client, Samples, Turn, batches, step_size
 from flexifed.training.engine import Federation
 from flexifed.training.precision import autocast
-from flexifed.training.weights import Weights
+from flexifed.training.weights import Layout, Weights
 
 EVALUATION_BATCH = 500
 """Samples per forward pass in `eval()`, where the batch size does not change the result."""
@@ -36,7 +36,9 @@ class Workspace:
         self.stream = torch.cuda.Stream(f.device) if f.device.type == "cuda" else None
         # On a GPU, and for recorded steps, which find them at their address, the model keeps its numbers, and clients
         # take turns in them. On a CPU it looks into the vector of the client whose turn it is.
-        self.numbers = self._room(client) if self.stream or wrap is not Direct else None
+        # So does one with embedding tables, of which every client has rows of its own.
+        stays = (self.stream is not None or wrap is not Direct) and not client.layout.tables
+        self.numbers = self._room(client.layout) if stays else None
         if self.numbers is not None:
             self.numbers.put_into(self.model)
         self.generator = torch.Generator(f.device)
@@ -45,12 +47,7 @@ class Workspace:
         self.squares = torch.zeros((), device=f.device, dtype=f.server.dtype)
         self.sums = [torch.zeros((), device=f.device, dtype=f.server.dtype) for _ in f.task.MEANS]
         self.parameters: list[Tensor] = list(self.model.parameters())
-        self.velocity = self._room(client)
-        self.start = self._room(client) if f.objective else None
-        buffers = self.velocity.state()
-        self.momenta: list[Tensor | None] = [buffers[n].view(p.shape) for n, p in self.model.named_parameters()]
-        starts = self.start.state() if self.start else {}
-        self.starts = [starts[n].view(p.shape) for n, p in self.model.named_parameters() if n in starts]
+        self._fit(client.layout)
         self.draws: tuple[str, ...] = ()
         self.indices: dict[int, Tensor] = {}
         self.scores: dict[int, Tensor] = {}
@@ -59,9 +56,21 @@ class Workspace:
         self.test_as_is, self.test_in_train_mode = (wrap(partial(self._test, f.test), self.generator) for _ in range(2))
         self.test_on_own = wrap(partial(self._test, f.train), self.generator)
 
-    def _room(self, client: Client) -> Weights:
-        """Zeros on the device, laid out as the client's weights."""
-        f, layout = self.federation, client.layout
+    def _fit(self, layout: Layout) -> None:
+        """Make room for the momentum of weights with this layout, and for those that an objective begins at."""
+        self.velocity = self._room(layout)
+        self.start = self._room(layout) if self.federation.objective else None
+        self.momenta: list[Tensor | None] = list(self._of_parameters(self.velocity))
+        self.starts = self._of_parameters(self.start) if self.start else []
+
+    def _of_parameters(self, numbers: Weights) -> list[Tensor]:
+        """The numbers of each parameter, in its shape."""
+        views, tables = numbers.state(), numbers.layout.tables
+        return [views[n] if n in tables else views[n].view(p.shape) for n, p in self.model.named_parameters()]
+
+    def _room(self, layout: Layout) -> Weights:
+        """Zeros on the device."""
+        f = self.federation
         values = torch.zeros(layout.size, dtype=f.server.dtype, device=f.device)
         return Weights(layout, values, torch.zeros(len(layout.counters), dtype=torch.int64, device=f.device))
 
@@ -92,6 +101,8 @@ class Workspace:
         for shape in {len(step[0]): step for step in arguments}.values():
             self.step.prepare(*shape)
         self._load(turn)
+        if turn.weights.layout is not self.velocity.layout:
+            self._fit(turn.weights.layout)
         self._load_momentum(turn)
         if self.start is not None:
             self.start.copy_(turn.weights)

@@ -26,7 +26,9 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 
 def create(federation: Federation) -> "Fast":
     """An engine for this federation, which records its steps on a GPU."""
-    return Fast(federation, Recorded if federation.device.type == "cuda" else None)
+    # Embedding tables change their size from client to client, which no recording can follow.
+    changes = any(client.layout.tables for client in federation.clients)
+    return Fast(federation, Recorded if federation.device.type == "cuda" and not changes else None)
 
 
 class Fast:

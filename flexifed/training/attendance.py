@@ -23,6 +23,7 @@ class Attendance:
     """Chooses the cohort of each round, and learns from what its turns came to.
 
     Attributes:
+        traffic: bytes that each client sends in a round, and as many that it receives.
         seconds: how long each client's turn takes, float64 `[clients]`; ones where there are no devices.
         dropped: invited to the last round and not kept, by id.
     """
@@ -42,12 +43,12 @@ class Attendance:
         select: makes the selector of what the server knows of its clients.
         seed: of the cell.
         clock: of the clients' devices; None where there are none.
-        traffic: bytes that each client sends in a round, and as many that it receives.
+        traffic: see there.
         """
         self.clients, self.protocol, self.seed, self.clock = clients, protocol, seed, clock
         everybody = np.arange(len(clients))
         samples = np.array([samples_of_turn(client, protocol) for client in clients])
-        sent = np.array(traffic)
+        self.traffic, sent = traffic, np.array(traffic)
         self.seconds = np.ones(len(clients)) if clock is None else clock.durations(everybody, samples, sent, sent)
         self.samples = samples
         sizes = np.array([len(client.train) for client in clients])

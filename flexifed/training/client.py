@@ -1,7 +1,7 @@
 """A client of the federation, its turn in a round, and which samples it trains on in which order."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +18,27 @@ from flexifed.training.weights import Layout, Weights
 
 
 @dataclass(frozen=True)
+class Fields:
+    """Samples of several arrays, by name, each `[N, ...]`; indexed as one array is."""
+
+    arrays: Mapping[str, Tensor]
+
+    def __getitem__(self, indices: Tensor) -> Mapping[str, Tensor]:
+        """The arrays of these samples."""
+        return {name: array[indices] for name, array in self.arrays.items()}
+
+
+@dataclass(frozen=True)
 class Samples:
     """One split of a data set, whole, on the training device.
 
     Attributes:
-        inputs: `[N, ...]`, in the stored dtype (uint8, int16 or float16).
+        inputs: `[N, ...]`, in the stored dtype; for samples of several arrays `Fields`.
         labels: int64 `[N]`.
         groups: int32 `[N]`, the user (or speaker, writer) of each sample, in main memory; None where there are none.
     """
 
-    inputs: Tensor
+    inputs: Tensor | Fields
     labels: Tensor
     groups: np.ndarray | None = None
 

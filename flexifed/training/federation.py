@@ -1,5 +1,6 @@
 """A federation, put together from its files."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from flexifed import models
 from flexifed.data import partition, samples
 from flexifed.devices import fleet
 from flexifed.devices.clock import Clock
+from flexifed.models._rows import tables
 from flexifed.selection.uniform import Uniform
 from flexifed.settings import registry, rng
 from flexifed.settings.job import Job
@@ -23,7 +25,7 @@ from flexifed.sharing.layers import chain
 from flexifed.sharing.plan import Plan
 from flexifed.training import weights
 from flexifed.training.attendance import Attendance
-from flexifed.training.client import Client, Samples
+from flexifed.training.client import Client, Fields, Samples
 from flexifed.training.engine import Federation
 from flexifed.training.objectives import Objective
 from flexifed.training.parts import bytes_per_round, parts
@@ -49,35 +51,41 @@ def assemble(
     built = build_models(job, card)
     chains = {version: chain(model) for version, model in built.items()}
     layouts = {version: weights.layout(model, chains[version]) for version, model in built.items()}
+    train, test = (samples.read(prepared, split) for split in samples.SPLITS)
     clients = [
         Client(i, version, chains[version], layouts[version], held[i].train, held[i].test)
         for i, version in enumerate(job.protocol.client_versions())
     ]
+    if any(layout.tables for layout in layouts.values()):
+        own_test = job.protocol.test_set == "shard"
+        clients = [with_own_rows(client, built[client.version], train, test, own_test, device) for client in clients]
     the_plan = plan.read(plan_file)
     plan.check(the_plan, [client.chain for client in clients])
-    shared = parts(the_plan, [client.layout for client in clients], job.protocol.normalisation)
+    shared = parts(the_plan, [layouts[client.version] for client in clients], job.protocol.normalisation)
     attendance = Attendance(
         clients,
         job.protocol,
         partial(_of_strategy, job, "select") if "select" in _functions(job) else Uniform,
         job.cell.seed,
         Clock(fleet.read(devices_file, len(clients))) if devices_file else None,
-        traffic(the_plan, clients, built, job.protocol.normalisation),
+        traffic(the_plan, clients, built, train, job.protocol.normalisation),
     )
+    initial = whole_initial_weights(built, layouts)
     return Federation(
         clients=clients,
         server=Server(
             clients,
             shared,
             server_rule(job),
-            initial_weights(built, layouts, job, card),
+            initial_weights(initial, job, card),
             device,
             averaging=job.protocol.averaging,
             keeps_momentum=job.protocol.optimiser.state == "kept",
+            wholes={version: numbers for version, numbers in initial.items() if numbers.layout.tables},
         ),
         models={version: model.to(device) for version, model in built.items()},
-        train=_on_device(samples.read(prepared, "train"), device),
-        test=_on_device(samples.read(prepared, "test"), device),
+        train=_on_device(train, device),
+        test=_on_device(test, device),
         transform=registry.load("dataset", job.cell.dataset).TRANSFORM,
         plan=the_plan,
         protocol=job.protocol,
@@ -124,11 +132,55 @@ def _of_strategy(job: Job, function: str, *known: object) -> Any:
     return getattr(registry.load("strategy", name), function)(*told, **options)
 
 
-def traffic(plan: Plan, clients: Sequence[Client], built: Mapping[str, nn.Module], normalisation: str) -> list[int]:
-    """Bytes that each client sends in a round that it takes part in, and as many that it receives."""
-    states = {version: model.state_dict() for version, model in built.items()}
-    chains = [client.chain for client in clients]
-    return bytes_per_round(plan, chains, [states[client.version] for client in clients], normalisation)
+def with_own_rows(
+    client: Client, model: nn.Module, train: samples.Split, test: samples.Split, own_test: bool, device: torch.device
+) -> Client:
+    """The client, with a layout that has only those rows of embedding tables that its own samples ask for.
+
+    Args:
+        client: with the layout of the whole model.
+        model: of its version.
+        train: the training split.
+        test: the test split.
+        own_test: whether it is tested on its own samples.
+        device: where training is.
+    """
+    asked = rows_of(model, train, client.train)
+    if own_test:
+        of_test = rows_of(model, test, client.test)
+        asked = {key: np.union1d(rows, of_test[key]) for key, rows in asked.items()}
+    rows = {key: torch.from_numpy(numbers.astype(np.int64)).to(device) for key, numbers in asked.items()}
+    return dataclasses.replace(client, layout=weights.layout(model, client.chain, rows))
+
+
+def rows_of(model: nn.Module, split: samples.Split, wanted: np.ndarray) -> dict[str, np.ndarray]:
+    """By the key of each embedding table, the rows that samples of a split ask for, ascending.
+
+    Args:
+        model: whose tables.
+        split: of a data set with sparse features.
+        wanted: indices of the samples, int64 `[n]`.
+    """
+    sparse = split.samples["sparse"][wanted]
+    return {key: np.unique(sparse[:, field]) for key, field in tables(model).items()}
+
+
+def traffic(
+    plan: Plan, clients: Sequence[Client], built: Mapping[str, nn.Module], train: samples.Split, normalisation: str
+) -> list[int]:
+    """Bytes that each client sends in a round that it takes part in, and as many that it receives.
+
+    Of embedding tables these are the rows that its training samples ask for; which they are is not counted.
+    """
+    states = {version: dict(model.state_dict()) for version, model in built.items()}
+    of_clients = []
+    for client in clients:
+        state = states[client.version]
+        if client.layout.tables:
+            asked = rows_of(built[client.version], train, client.train)
+            state = state | {key: state[key][: len(rows)] for key, rows in asked.items()}
+        of_clients.append(state)
+    return bytes_per_round(plan, [client.chain for client in clients], of_clients, normalisation)
 
 
 def build_models(job: Job, card: Mapping[str, Any]) -> dict[str, nn.Module]:
@@ -146,20 +198,28 @@ def _build(job: Job, card: Mapping[str, Any], version: str, *stream: str | int) 
     return models.build(job.cell.family, version, shape, classes, job.family_options, generator)
 
 
-def initial_weights(
-    fleet: Mapping[str, nn.Module], layouts: Mapping[str, Layout], job: Job, card: Mapping[str, Any]
-) -> Callable[[Client], Weights]:
+def whole_initial_weights(fleet: Mapping[str, nn.Module], layouts: Mapping[str, Layout]) -> dict[str, Weights]:
+    """The initial numbers of every version's model."""
+    return {version: _read(model, layouts[version]) for version, model in fleet.items()}
+
+
+def initial_weights(kept: Mapping[str, Weights], job: Job, card: Mapping[str, Any]) -> Callable[[Client], Weights]:
     """Gives a client's initial numbers: those of its version's model, kept here, or its own, drawn when asked for."""
 
-    def read(model: nn.Module, layout: Layout) -> Weights:
-        (numbers,) = weights.allocate([layout], torch.device("cpu"))
-        numbers.read(model)
-        return numbers
+    def of_version(client: Client) -> Weights:
+        whole = kept[client.version]
+        return weights.cut(whole, client.layout) if client.layout.rows else whole
 
-    if job.protocol.initial_weights == "per_client":
-        return lambda client: read(_build(job, card, client.version, client.version, client.id), client.layout)
-    kept = {version: read(model, layouts[version]) for version, model in fleet.items()}
-    return lambda client: kept[client.version]
+    def own(client: Client) -> Weights:
+        return _read(_build(job, card, client.version, client.version, client.id), client.layout)
+
+    return own if job.protocol.initial_weights == "per_client" else of_version
+
+
+def _read(model: nn.Module, layout: Layout) -> Weights:
+    (numbers,) = weights.allocate([layout], torch.device("cpu"))
+    numbers.read(model)
+    return numbers
 
 
 def start_common_layers_equal(fleet: Sequence[nn.Module]) -> None:
@@ -178,10 +238,12 @@ def start_common_layers_equal(fleet: Sequence[nn.Module]) -> None:
 
 
 def _on_device(split: samples.Split, device: torch.device) -> Samples:
-    inputs, labels = (
-        torch.from_numpy(np.array(values)) for values in (split.samples, split.labels)
-    )  # of writable copies
-    return Samples(inputs.to(device), labels.to(device), split.groups)
+    labels = torch.from_numpy(np.array(split.labels)).to(device)  # of a writable copy, as below
+    names = split.samples.dtype.names
+    if names is None:
+        return Samples(torch.from_numpy(np.array(split.samples)).to(device), labels, split.groups)
+    arrays = {name: torch.from_numpy(np.array(split.samples[name])).to(device) for name in names}
+    return Samples(Fields(arrays), labels, split.groups)
 
 
 def initial_digest(federation: Federation) -> str:

@@ -28,12 +28,14 @@ class Part:
         starts: where it begins in each client's vector.
         length: values in it, padding included.
         buffers: ranges in it that hold running statistics of a normalisation.
+        tables: ranges in it that hold embedding tables of which clients may hold some rows only.
     """
 
     clients: tuple[int, ...]
     starts: tuple[int, ...]
     length: int
     buffers: tuple[Range, ...]
+    tables: tuple[Range, ...] = ()
 
 
 def parts(plan: Plan, layouts: Sequence[Layout], normalisation: str) -> list[Part]:
@@ -43,7 +45,7 @@ def parts(plan: Plan, layouts: Sequence[Layout], normalisation: str) -> list[Par
 
     Args:
         plan: a checked plan.
-        layouts: one for each client.
+        layouts: one for each client, of its whole model.
         normalisation: "averaged" with its layer, or "local": it stays with the client, as in FedBN.
     """
     runs: list[tuple[tuple[int, ...], tuple[int, ...], int]] = []
@@ -60,9 +62,20 @@ def parts(plan: Plan, layouts: Sequence[Layout], normalisation: str) -> list[Par
             open_ends[group.clients] = len(runs)
             runs.append((group.clients, starts, length))
     return [
-        Part(clients, starts, length, within(layouts[clients[0]].buffers, starts[0], length))
+        Part(
+            clients,
+            starts,
+            length,
+            within(layouts[clients[0]].buffers, starts[0], length),
+            within(_tables(layouts[clients[0]]), starts[0], length),
+        )
         for clients, starts, length in runs
     ]
+
+
+def _tables(layout: Layout) -> list[Range]:
+    slots = [layout.slots[key] for key in layout.tables]
+    return [(slot.start, slot.start + slot.shape.numel()) for slot in slots]
 
 
 def _follows(starts: Sequence[int], run: tuple[tuple[int, ...], tuple[int, ...], int]) -> bool:

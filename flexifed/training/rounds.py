@@ -101,7 +101,7 @@ class Round:
         alike = self._alike()
         whom = [c for c in self.tested if train_mode or alike[c.id] is c]
         for crew in crews(whom, self.engine.together):
-            turns = server.download(crew)
+            turns = server.download(crew, whole=protocol.test_set == "whole")
             if "aggregated" in self.tests:
                 tested |= self._test("aggregated", turns)
             if train_mode:

@@ -255,5 +255,5 @@ def _n_parameters(model: nn.Module) -> int:
 
 def _bytes_per_round(f: Federation) -> list[dict[str, Any]]:
     """Of each client, in a round that it takes part in."""
-    sent = federation.traffic(f.plan, f.clients, f.models, f.protocol.normalisation)
-    return [{"client": c.id, "version": c.version, "up": n, "down": n} for c, n in zip(f.clients, sent, strict=True)]
+    pairs = zip(f.clients, f.attendance.traffic, strict=True)
+    return [{"client": c.id, "version": c.version, "up": n, "down": n} for c, n in pairs]

@@ -5,11 +5,14 @@ are folded into means as they come, in the order of the clients; when the cohort
 So memory is what is personal, two copies of what is shared, and the models under way, however many clients there are.
 
 Before anybody has uploaded a part, the server has no value of it, and everybody starts from its own initial values,
-which come from the seed and are not stored here.
+which come from the seed and are not stored here. Parts with embedding tables are an exception: their initial values are
+the server's from the beginning, since a participant has only the rows that its samples ask for. A row that a
+participant does not have is a row that it has not changed.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,16 +21,29 @@ from torch import Tensor
 from flexifed.training.client import Client, Turn
 from flexifed.training.parts import Part, Range, rest
 from flexifed.training.rules import Rule, Uploads, Weighing
-from flexifed.training.weights import Layout, Weights, vectors
+from flexifed.training.weights import Layout, Run, Weights, runs, vectors
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a part lies in a client's vector."""
+    """Where a part, or a piece of it, lies in a client's vector.
+
+    Attributes:
+        part: its number.
+        start: in the client's vector.
+        stop: likewise.
+        at: where the piece begins in the part; or the place of each value there, int64 `[stop - start]`, for rows of an
+            embedding table.
+    """
 
     part: int
     start: int
     stop: int
+    at: int | Tensor = 0
+
+    def of(self, part: Tensor) -> Tensor:
+        """The piece's values in the part."""
+        return part[self.at : self.at + self.stop - self.start] if isinstance(self.at, int) else part[self.at]
 
 
 @dataclass(frozen=True)
@@ -39,12 +55,14 @@ class Makeup:
         places: of the parts.
         personal: ranges that are in no part.
         shared_buffers: ranges of running statistics that are in a part.
+        parts: the numbers of the parts.
     """
 
     layout: Layout
     places: tuple[Place, ...]
     personal: tuple[Range, ...]
     shared_buffers: tuple[Range, ...]
+    parts: frozenset[int]
 
 
 @dataclass
@@ -52,7 +70,7 @@ class Held:
     """A part on the server.
 
     Attributes:
-        value: `[length]`; None until it has been uploaded.
+        value: `[length]`; None until it has been uploaded, but for parts with embedding tables.
         state: the rule's vectors, each `[length]`.
         mean: of the uploads of this round so far; between rounds only memory.
         start: mean of what this round's participants had downloaded, where the part has no value and the rule asks.
@@ -86,6 +104,7 @@ class Server:
         averaging: str = "uniform",
         keeps_momentum: bool = False,
         dtype: torch.dtype = torch.float32,
+        wholes: Mapping[str, Weights] = MappingProxyType({}),
     ) -> None:
         """Args:
         clients: of the federation, by id.
@@ -96,11 +115,15 @@ class Server:
         averaging: `uniform`, or `samples` for uploads weighted by the clients' numbers of training samples.
         keeps_momentum: whether clients keep the momentum of their optimiser over the rounds.
         dtype: of all values.
+        wholes: by version, the initial numbers of the whole model, where clients hold some rows of its tables only.
         """
         self.clients, self.parts, self.rule, self.initial = clients, parts, rule, initial
         self.device, self.averaging, self.dtype = device, averaging, dtype
-        self.makeups = _makeups(clients, parts)
-        self.held = [Held() for _ in parts]
+        self.wholes = wholes
+        layouts = {version: numbers.layout for version, numbers in wholes.items()}
+        self.makeups = _makeups(clients, parts, layouts)
+        self.whole_makeups = _whole_makeups(clients, parts, layouts)
+        self.held = [Held(self._initial_tables(part)) for part in parts]
         sizes = {c.id: _length(self.makeups[c.id].personal) for c in clients}
         with_some = [client for client, size in sizes.items() if size]
         self.personal = dict(zip(with_some, vectors([sizes[c] for c in with_some], device, dtype), strict=True))
@@ -114,37 +137,52 @@ class Server:
         }
         self.slots: dict[tuple[str, int], Weights] = {}
 
-    def download(self, crew: Sequence[Client]) -> list[Turn]:
-        """The models of participants that are under way together; they are good until the next download."""
+    def _initial_tables(self, part: Part) -> Tensor | None:
+        """The initial value of a part with embedding tables; None for any other."""
+        if not part.tables:
+            return None
+        values = self.wholes[self.clients[part.clients[0]].version].values
+        start = part.starts[0]
+        return values[start : start + part.length].to(self.device, self.dtype, copy=True)
+
+    def download(self, crew: Sequence[Client], *, whole: bool = False) -> list[Turn]:
+        """The models of participants that are under way together; they are good until the next download.
+
+        Args:
+            crew: the participants.
+            whole: with all rows of embedding tables, for samples that are not the client's own.
+        """
         seen: dict[str, int] = {}
         turns = []
         for client in crew:
             place = seen[client.version] = seen.get(client.version, -1) + 1
-            slot = self._slot(client, place)
+            layout = self.wholes[client.version].layout if whole and client.layout.rows else client.layout
+            slot = self._slot(layout, client.version, place)
             self.copy_model(client, slot)
             number = 1 + self.turns.get(client.id, 0)
             turns.append(Turn(client, slot, self.velocities.get(client.id), number))
         return turns
 
-    def _slot(self, client: Client, place: int) -> Weights:
-        key = (client.version, place)
-        if key not in self.slots:
-            values = torch.zeros(client.layout.size, dtype=self.dtype, device=self.device)
-            counters = torch.zeros(len(client.layout.counters), dtype=torch.int64, device=self.device)
-            self.slots[key] = Weights(client.layout, values, counters)
+    def _slot(self, layout: Layout, version: str, place: int) -> Weights:
+        key = (version, place)
+        if key not in self.slots or self.slots[key].layout is not layout:
+            values = torch.zeros(layout.size, dtype=self.dtype, device=self.device)
+            counters = torch.zeros(len(layout.counters), dtype=torch.int64, device=self.device)
+            self.slots[key] = Weights(layout, values, counters)
         return self.slots[key]
 
     def copy_model(self, client: Client, into: Weights) -> None:
         """A client's model as it is at this time, whether or not the client has ever taken part."""
-        makeup = self.makeups[client.id]
+        is_whole = into.layout is not client.layout and client.version in self.whole_makeups
+        makeup = self.whole_makeups[client.version] if is_whole else self.makeups[client.id]
         if client.id not in self.turns or any(self.held[place.part].value is None for place in makeup.places):
-            into.copy_(self.initial(client))
+            into.copy_(self.wholes[client.version] if is_whole else self.initial(client))
         if client.id in self.personal and client.id in self.turns:
             _scatter(self.personal[client.id], into.values, makeup.personal)
         for place in makeup.places:
             value = self.held[place.part].value
             if value is not None:
-                into.values[place.start : place.stop].copy_(value)
+                into.values[place.start : place.stop].copy_(place.of(value))
         if client.id in self.statistics:
             _scatter(self.statistics[client.id], into.values, makeup.shared_buffers)
         if client.id in self.counters:
@@ -160,12 +198,20 @@ class Server:
                 curvature = share * self.rule.curvature(losses[i], self._squared_distance(turn))
                 share *= self.rule.weight(losses[i])
             makeup = self.makeups[client.id]
+            for number in makeup.parts:
+                if self.parts[number].tables and not self.held[number].uploads:
+                    self._open(self.parts[number], self.held[number])
             for place in makeup.places:
                 held = self.held[place.part]
+                if self.parts[place.part].tables:
+                    self._fold_piece(held, place, values[place.start : place.stop], share)
+                    continue
                 if held.value is None and self.rule.RELATIVE:
                     start = self.initial(client).values[place.start : place.stop].to(self.device)
                     held.start = _fold(held.start, start, share, held)
                 held.mean = _fold(held.mean, values[place.start : place.stop], share, held)
+            for number in makeup.parts:
+                held = self.held[number]
                 held.total += share
                 held.curvature += curvature
                 held.uploads += 1
@@ -174,6 +220,22 @@ class Server:
             self._keep_counters(turn)
             self.statistics.pop(client.id, None)
             self.turns[client.id] = self.turns.get(client.id, 0) + 1
+
+    def _open(self, part: Part, held: Held) -> None:
+        """Make room for the round's uploads of a part with tables; differences of rows are added up from zero."""
+        assert held.value is not None
+        if held.mean is None:
+            held.mean = torch.zeros_like(held.value)
+        for a, b in part.tables:
+            held.mean[a:b].zero_()
+
+    def _fold_piece(self, held: Held, place: Place, values: Tensor, share: float) -> None:
+        """Fold in a piece of a part with tables: rows as weighted differences from what the server has."""
+        assert held.value is not None and held.mean is not None
+        if isinstance(place.at, Tensor):
+            held.mean.index_add_(0, place.at, values - held.value[place.at], alpha=share)
+        else:
+            _fold(place.of(held.mean), values, share, held)
 
     @property
     def loss(self) -> str | None:
@@ -185,10 +247,12 @@ class Server:
         values, initial = turn.weights.values, None
         total = 0.0
         for place in self.makeups[turn.client.id].places:
-            start = self.held[place.part].value
-            if start is None:
+            value = self.held[place.part].value
+            if value is None:
                 initial = initial or self.initial(turn.client)
                 start = initial.values[place.start : place.stop].to(self.device)
+            else:
+                start = place.of(value)
             total += (values[place.start : place.stop] - start).double().square().sum().item()
         return total
 
@@ -220,6 +284,8 @@ class Server:
         now = held.start if held.value is None else held.value
         if now is None:
             now = mean  # of a rule that does not look at it
+        for a, b in part.tables:
+            mean[a:b].div_(held.total).add_(now[a:b])
         for name in self.rule.STATE:
             if name not in held.state:
                 held.state[name] = torch.zeros_like(mean)
@@ -232,7 +298,7 @@ class Server:
     def same_model(self, client: Client) -> Hashable:
         """Equal for clients whose models are equal, as far as that follows from what is shared."""
         alone = client.id in self.personal or client.id in self.statistics
-        return client.id if alone else (client.version, self.makeups[client.id].places)
+        return client.id if alone else (client.version, self.makeups[client.id].parts)
 
     def described(self) -> dict[str, Any]:
         """Which tensors there are, as JSON: what a checkpoint needs before it can be read."""
@@ -248,7 +314,7 @@ class Server:
         for i, (part, held) in enumerate(zip(self.parts, self.held, strict=True)):
             there = i in steps
             held.steps = steps.get(i, 0)
-            held.value = self._room(part.length) if there else None
+            held.value = self._room(part.length) if there else self._initial_tables(part)
             held.state = {name: self._room(part.length) for name in self.rule.STATE if there}
         self.turns = dict(described["turns"])
         self.counters = {
@@ -279,25 +345,54 @@ class Server:
         return found
 
 
-def _makeups(clients: Sequence[Client], parts: Sequence[Part]) -> list[Makeup]:
+def _makeups(clients: Sequence[Client], parts: Sequence[Part], wholes: Mapping[str, Layout]) -> list[Makeup]:
+    made: dict[tuple[str, tuple[Place, ...]], Makeup] = {}
+    found = []
+    for client, places in zip(clients, _places(clients, parts), strict=True):
+        if client.layout.rows:
+            pieces = runs(wholes[client.version], client.layout)
+            found.append(_makeup(client.layout, tuple(_pieces(places, pieces)), pieces))
+        else:
+            key = (client.version, places)
+            found.append(made[key] if key in made else made.setdefault(key, _makeup(client.layout, places)))
+    return found
+
+
+def _whole_makeups(clients: Sequence[Client], parts: Sequence[Part], wholes: Mapping[str, Layout]) -> dict[str, Makeup]:
+    """Of the models with all rows of their tables, by version; clients of a version share the same parts."""
+    of_version = {client.version: places for client, places in zip(clients, _places(clients, parts), strict=True)}
+    return {version: _makeup(layout, of_version[version]) for version, layout in wholes.items()}
+
+
+def _places(clients: Sequence[Client], parts: Sequence[Part]) -> list[tuple[Place, ...]]:
+    """Where the parts lie in the vectors of the clients' whole models."""
     places: list[list[Place]] = [[] for _ in clients]
     for number, part in enumerate(parts):
         for holder, start in zip(part.clients, part.starts, strict=True):
             places[holder].append(Place(number, start, start + part.length))
-    made: dict[tuple[str, tuple[Place, ...]], Makeup] = {}
-    found = []
-    for client in clients:
-        key = (client.version, tuple(places[client.id]))
-        if key not in made:
-            made[key] = _makeup(client.layout, key[1])
-        found.append(made[key])
-    return found
+    return [tuple(some) for some in places]
 
 
-def _makeup(layout: Layout, places: tuple[Place, ...]) -> Makeup:
+def _pieces(places: Sequence[Place], pieces: Sequence[Run]) -> Iterator[Place]:
+    """Places in a whole model, as places in the vector of a client that holds some rows of its tables only."""
+    for place in places:
+        for run in pieces:
+            if isinstance(run.at, Tensor):
+                if len(run.at) and place.start <= run.at[0] < place.stop:
+                    yield Place(place.part, run.start, run.stop, run.at - place.start)
+                continue
+            first, last = max(run.at, place.start), min(run.at + run.stop - run.start, place.stop)
+            if first < last:
+                moved = run.start - run.at
+                yield Place(place.part, first + moved, last + moved, first - place.start)
+
+
+def _makeup(layout: Layout, places: tuple[Place, ...], pieces: Sequence[Run] | None = None) -> Makeup:
     taken = [(place.start, place.stop) for place in places]
     shared = tuple((a, b) for a, b in layout.buffers if any(start <= a and b <= stop for start, stop in taken))
-    return Makeup(layout, places, rest(taken, layout.size), shared)
+    padding = rest([(run.start, run.stop) for run in pieces], layout.size) if pieces is not None else ()
+    personal = rest([*taken, *padding], layout.size)
+    return Makeup(layout, places, personal, shared, frozenset(place.part for place in places))
 
 
 def _fold(mean: Tensor | None, values: Tensor, share: float, held: Held) -> Tensor:

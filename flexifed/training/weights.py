@@ -8,11 +8,13 @@ the client whose turn it is.
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
+from flexifed.models._rows import hold, tables
 from flexifed.sharing.layers import Chain
 from flexifed.system import machine
 
@@ -57,6 +59,8 @@ class Layout:
         spans: place of each layer of the chain.
         size: values in a vector.
         buffers: where the running statistics of normalisations begin and have ended: what no gradient moves.
+        tables: keys of the embedding tables of which a client may hold some rows only (`models._rows`).
+        rows: by such a key, the row numbers of the whole table that are there, int64, ascending; without it, all are.
     """
 
     keys: tuple[str, ...]
@@ -65,10 +69,18 @@ class Layout:
     spans: tuple[Span, ...]
     size: int
     buffers: tuple[tuple[int, int], ...]
+    tables: tuple[str, ...] = ()
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def layout(model: nn.Module, chain: Chain) -> Layout:
-    """The layout of a model's vector; values are not read, so the model may be on the meta device."""
+def layout(model: nn.Module, chain: Chain, rows: Mapping[str, Tensor] = MappingProxyType({})) -> Layout:
+    """The layout of a model's vector; values are not read, so the model may be on the meta device.
+
+    Args:
+        model: of the version.
+        chain: its layers.
+        rows: see `Layout.rows`.
+    """
     state = model.state_dict()
     slots: dict[str, Slot] = {}
     spans = []
@@ -77,8 +89,9 @@ def layout(model: nn.Module, chain: Chain) -> Layout:
     def place(keys: Sequence[str]) -> int:
         nonlocal end
         for key in keys:
-            slots[key] = Slot(end, state[key].shape)
-            end = math.ceil((end + state[key].numel()) / ALIGNMENT) * ALIGNMENT
+            shape = torch.Size((len(rows[key]), *state[key].shape[1:])) if key in rows else state[key].shape
+            slots[key] = Slot(end, shape)
+            end = math.ceil((end + shape.numel()) / ALIGNMENT) * ALIGNMENT
         return end
 
     for layer in chain:
@@ -94,7 +107,43 @@ def layout(model: nn.Module, chain: Chain) -> Layout:
             for key, _ in model.named_buffers()
             if key in slots
         ),
+        tables=tuple(tables(model)),
+        rows=rows,
     )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a client's values, and where they are in the vector of the whole model.
+
+    Attributes:
+        start: in the client's vector.
+        stop: likewise.
+        at: where it begins in the whole vector; or the place of each of its values, int64 `[stop - start]`.
+    """
+
+    start: int
+    stop: int
+    at: int | Tensor
+
+
+def runs(whole: Layout, own: Layout) -> list[Run]:
+    """The vector of a client that may hold some rows of tables only, run by run, in the vector of the whole model.
+
+    The padding of a table is in no run.
+    """
+    found: list[Run] = []
+    for key, slot in own.slots.items():
+        start, n = whole.slots[key].start, slot.shape.numel()
+        if key in own.rows:
+            width = slot.shape[1:].numel()
+            at = (start + own.rows[key].cpu()[:, None] * width + torch.arange(width)).flatten()
+            found.append(Run(slot.start, slot.start + n, at))
+        else:
+            follows = found and isinstance(found[-1].at, int) and found[-1].at - found[-1].start == start - slot.start
+            first = found.pop() if follows else Run(slot.start, 0, start)
+            found.append(Run(first.start, slot.start + n, first.at))
+    return found
 
 
 @dataclass(frozen=True)
@@ -127,7 +176,10 @@ class Weights:
         """
         views = self.state()
         for key, tensor in tensors(model).items():
-            if key in views:  # the others are constants
+            if key in self.layout.tables:
+                tensor.data = views[key]
+                hold(model, key, self.layout.rows.get(key))
+            elif key in views:  # the others are constants
                 tensor.data = views[key].view(tensor.shape)
 
     def copy_(self, other: "Weights") -> None:
@@ -140,6 +192,18 @@ class Weights:
         numbers = model.state_dict()
         for key, view in self.state().items():
             view.copy_(numbers[key])
+
+
+def cut(whole: Weights, layout: Layout) -> Weights:
+    """Of the numbers of a whole model those that a client's layout has room for, on the CPU."""
+    (own,) = allocate([layout], torch.device("cpu"), whole.values.dtype)
+    for run in runs(whole.layout, layout):
+        n = run.stop - run.start
+        own.values[run.start : run.stop] = (
+            whole.values[run.at : run.at + n] if isinstance(run.at, int) else whole.values[run.at]
+        )
+    own.counters.copy_(whole.counters)
+    return own
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -29,9 +29,11 @@ from flexifed.training.history import History
 from flexifed.training.run import Inputs, run_cell
 from flexifed.training.server import Server
 
-DATASETS = {"image": "digits", "text": "agnews"}
+DATASETS = {"image": "digits", "text": "agnews", "vector": "synthetic", "click": "movielens"}
 """A data set of each kind that families read."""
 WIDTH = 0.0625
+DENSE, TABLES = 2, (7, 40, 3)
+"""Of clicks: dense features, and rows of the table of each sparse one."""
 
 PROTOCOL = Protocol(
     clients=4,
@@ -44,10 +46,14 @@ PROTOCOL = Protocol(
 
 
 def split(kind: str, n: int, seed: int) -> samples.Split:
-    """Four classes: images bright in one quarter, or texts that repeat one letter; with noise."""
+    """Four classes: images bright in one quarter, texts that repeat one letter, vectors; with noise. And clicks."""
     generator = rng.stream(seed, "test-data")
     labels = np.arange(n, dtype=np.int64) % 4
-    if kind == "image":
+    if kind == "click":
+        return clicks(n, generator)
+    if kind == "vector":
+        inputs = (generator.normal(size=(n, 60)) + 3 * np.eye(4, 60)[labels]).astype(np.float32)
+    elif kind == "image":
         inputs = generator.integers(0, 120, (n, 1, 32, 32), dtype=np.uint8)
         for i, label in enumerate(labels):
             inputs[i, 0, 16 * (label // 2) :, 16 * (label % 2) :][:16, :16] += 120
@@ -55,6 +61,16 @@ def split(kind: str, n: int, seed: int) -> samples.Split:
         inputs = generator.integers(97, 123, (n, 1024), dtype=np.int16)
         inputs[:, ::2] = 97 + labels[:, None]
     return samples.Split(inputs, labels, None)
+
+
+def clicks(n: int, generator: np.random.Generator) -> samples.Split:
+    """Users who click on some items and not on others, with a dense feature that says a little, too."""
+    sparse = np.stack([generator.integers(0, rows, n) for rows in TABLES], axis=1)
+    labels = ((sparse[:, 0] + sparse[:, 1]) % 3 == 0).astype(np.int64)
+    found = np.empty(n, [("dense", "<f4", (DENSE,)), ("sparse", "<i4", (len(TABLES),))])
+    found["dense"] = generator.normal(size=(n, DENSE)) + labels[:, None]
+    found["sparse"] = sparse
+    return samples.Split(found, labels, sparse[:, 0].astype(np.int32))
 
 
 def prepared(folder: Path, kind: str = "image", n_train: int = 64, n_test: int = 32) -> Path:
