@@ -2,8 +2,10 @@
 
 import gzip
 import shutil
+import stat
 import tarfile
 import time
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -259,7 +261,7 @@ def enough_space(folder: Path, needed: int) -> Iterator[None]:
 
 @contextmanager
 def unpacked(archives: list[Path], beside: Path) -> Iterator[Path]:
-    """Unpack tar.gz archives into a temporary folder beside a path, removed when the block ends.
+    """Unpack tar.gz and zip archives into a temporary folder beside a path, removed when the block ends.
 
     Raises:
         UserError: an archive is damaged or truncated, holds a member that has no place in a data set (a link, a
@@ -288,9 +290,7 @@ class _Limited:
         block = self._stream.read(size)
         self._left -= len(block)
         if self._left < 0:
-            raise UserError(
-                f"{self._archive} unpacks to more than {self._limit:,} bytes, {LARGEST_RATIO} times its size: refused."
-            )
+            raise _too_large(self._archive, self._limit)
         return block
 
 
@@ -312,53 +312,99 @@ class _Header(tarfile.TarInfo):
         return header
 
 
+DAMAGE = (
+    *(tarfile.TarError, gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error),
+    *(ValueError, NotImplementedError, RuntimeError),  # of damaged headers; an encrypted zip
+)
+
+
 def _unpack(archive: Path, folder: Path) -> None:
     limit = max(LARGEST_RATIO * archive.stat().st_size, SMALLEST_LIMIT)
+    form, unpack = ("zip", _unpack_zip) if archive.suffix == ".zip" else ("tar.gz", _unpack_tar)
     try:
-        with gzip.open(archive) as stream:
-            limited = _Limited(stream, archive, limit)  # type: ignore[arg-type]
-            with tarfile.open(fileobj=limited, mode="r|", tarinfo=_Header) as tar:  # type: ignore[call-overload]
-                for number, member in enumerate(tar, start=1):
-                    if number > MOST_MEMBERS:
-                        raise _refused(archive, member, f"comes after {MOST_MEMBERS:,} others")
-                    _unpack_member(archive, tar, member, folder)
-                    tar.members.clear()  # tarfile would keep them all
-            while limited.read(CHUNK):  # gzip compares its checksum only when it is read to the end
-                pass
+        unpack(archive, folder, limit)
     except UserError:
         raise
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:  # of damaged headers
+    except DAMAGE as error:
         raise UserError(
-            f"{archive} is truncated or not a tar.gz archive ({error}). Remove it to have it downloaded again."
+            f"{archive} is truncated or not a {form} archive ({error}). Remove it to have it downloaded again."
         ) from error
 
 
-def _refused(archive: Path, member: tarfile.TarInfo, reason: str) -> UserError:
-    return UserError(f"{archive}: member {member.name!r} {reason}: refused.")
+def _unpack_tar(archive: Path, folder: Path, limit: int) -> None:
+    with gzip.open(archive) as stream:
+        limited = _Limited(stream, archive, limit)  # type: ignore[arg-type]
+        with tarfile.open(fileobj=limited, mode="r|", tarinfo=_Header) as tar:  # type: ignore[call-overload]
+            for number, member in enumerate(tar, start=1):
+                if number > MOST_MEMBERS:
+                    raise _refused(archive, member.name, f"comes after {MOST_MEMBERS:,} others")
+                _unpack_member(archive, tar, member, folder)
+                tar.members.clear()  # tarfile would keep them all
+        while limited.read(CHUNK):  # gzip compares its checksum only when it is read to the end
+            pass
+
+
+def _unpack_zip(archive: Path, folder: Path, limit: int) -> None:
+    """No more is read of a member than its header says, and zipfile holds the content against its checksum."""
+    with zipfile.ZipFile(archive) as packed:
+        members = packed.infolist()
+        if sum(member.file_size for member in members) > limit:
+            raise _too_large(archive, limit)
+        for number, member in enumerate(members, start=1):
+            if number > MOST_MEMBERS:
+                raise _refused(archive, member.filename, f"comes after {MOST_MEMBERS:,} others")
+            if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _refused(archive, member.filename, "is neither a plain file nor a folder")
+            if stream := _opened(archive, member.filename, folder, is_folder=member.is_dir()):
+                with stream:
+                    _copy_member(packed, member, stream)
+
+
+def _copy_member(packed: zipfile.ZipFile, member: zipfile.ZipInfo, stream: BinaryIO) -> None:
+    try:
+        with packed.open(member) as content:
+            shutil.copyfileobj(content, stream, CHUNK)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise zipfile.BadZipFile(f"{member.filename!r} begins at no place in it") from error
+
+
+def _too_large(archive: Path, limit: int) -> UserError:
+    return UserError(f"{archive} unpacks to more than {limit:,} bytes, {LARGEST_RATIO} times its size: refused.")
+
+
+def _refused(archive: Path, name: str, reason: str) -> UserError:
+    return UserError(f"{archive}: member {name!r} {reason}: refused.")
 
 
 def _unpack_member(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts:
-        raise _refused(archive, member, "leads out of the folder to unpack into")
     if not member.isdir() and member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-        raise _refused(archive, member, "is neither a plain file nor a folder")
+        raise _refused(archive, member.name, "is neither a plain file nor a folder")
     if member.issparse():  # its size may be anything, whatever the archive's is
-        raise _refused(archive, member, "is a sparse file")
+        raise _refused(archive, member.name, "is a sparse file")
+    if stream := _opened(archive, member.name, folder, is_folder=member.isdir()):
+        content = tar.extractfile(member)
+        assert content is not None
+        with stream:
+            shutil.copyfileobj(content, stream, CHUNK)
+
+
+def _opened(archive: Path, name: str, folder: Path, *, is_folder: bool) -> BinaryIO | None:
+    """A new file for a member, open for writing; None for a folder, which is made."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise _refused(archive, name, "leads out of the folder to unpack into")
     target = folder / path
     try:
-        if member.isdir():
+        if is_folder:
             target.mkdir(parents=True, exist_ok=True)
-            return
+            return None
         target.parent.mkdir(parents=True, exist_ok=True)
-        stream = target.open("xb")
+        return target.open("xb")
     except (FileExistsError, NotADirectoryError) as error:
-        raise _refused(archive, member, "has the name of another member, or lies below a file") from error
+        raise _refused(archive, name, "has the name of another member, or lies below a file") from error
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno in FULL:
             raise
-        raise _refused(archive, member, f"cannot be a file here ({error})") from error
-    content = tar.extractfile(member)
-    assert content is not None
-    with stream:
-        shutil.copyfileobj(content, stream, CHUNK)
+        raise _refused(archive, name, f"cannot be a file here ({error})") from error

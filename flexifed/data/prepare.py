@@ -53,7 +53,7 @@ def _source(record: Mapping[str, Any], out: Path) -> Iterator[Path | None]:
         return
     folder = Path(record["path"])
     files = [_unchanged(folder / file["name"], file["sha256"]) for file in record["files"]]
-    compressed = [file for file in files if file.name.endswith(".tar.gz")]
+    compressed = [file for file in files if file.name.endswith((".tar.gz", ".zip"))]
     if not compressed:
         yield folder
         return

@@ -6,8 +6,10 @@ import gzip
 import io
 import json
 import random
+import stat
 import tarfile
 import wave
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -36,7 +38,7 @@ from flexifed.study import config
 from flexifed.study.single import Run, Source
 from flexifed.system import files
 from flexifed.system.errors import UserError
-from tests.miniature import make_archives, member
+from tests.miniature import make_archives, member, movielens, taobao
 from tests.unit.test_config import STUDY
 
 Tally = Callable[..., None]
@@ -129,10 +131,10 @@ def tar(*members: tuple[tarfile.TarInfo, bytes], style: int = tarfile.PAX_FORMAT
     return raw.getvalue()
 
 
-def unpack(content: bytes, folder: Path, *, compressed: bool = False) -> dict[str, bytes]:
+def unpack(content: bytes, folder: Path, *, compressed: bool = False, name: str = "a.tar.gz") -> dict[str, bytes]:
     """What an archive unpacks to; fails where anything is left beside."""
     folder.mkdir(exist_ok=True)
-    archive = folder / "a.tar.gz"
+    archive = folder / name
     archive.write_bytes(content if compressed else gzip.compress(content, 1))
     try:
         with unpacked([archive], folder / "out/data") as source:
@@ -141,7 +143,7 @@ def unpack(content: bytes, folder: Path, *, compressed: bool = False) -> dict[st
         assert str(archive) in str(error)
         raise
     finally:
-        assert sorted(p.name for p in folder.iterdir()) == ["a.tar.gz", "out"]
+        assert sorted(p.name for p in folder.iterdir()) == [name, "out"]
         assert not list((folder / "out").iterdir())
 
 
@@ -211,6 +213,70 @@ def test_spoiled_archives(tmp_path: Path, count: int, tally: Tally) -> None:
     tally("spoiled tar.gz", times=3 * EXAMPLES * count)
 
 
+def packed(*members: tuple[str, bytes], mode: int = stat.S_IFREG | 0o644) -> bytes:
+    """A zip archive; the last member has the mode."""
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (mode if (name, content) == members[-1] else stat.S_IFREG | 0o644) << 16
+            file.writestr(info, content, zipfile.ZIP_DEFLATED)
+    return raw.getvalue()
+
+
+def unzip(content: bytes, folder: Path) -> dict[str, bytes]:
+    return unpack(content, folder, compressed=True, name="a.zip")
+
+
+def test_zip(tmp_path: Path) -> None:
+    members = {"d/a": b"1" * 700, "d/b": b"", "c": bytes(range(256))}
+    assert unzip(packed(*members.items(), ("e/", b"")), tmp_path / "d") == members
+
+
+HOSTILE_ZIP: dict[str, tuple[list[str], int]] = {
+    "parent path": (["../outside"], stat.S_IFREG),
+    "parent path inside": (["d/../../outside"], stat.S_IFREG),
+    "absolute path": (["/tmp/outside"], stat.S_IFREG),
+    "symbolic link": (["link"], stat.S_IFLNK),
+    "device": (["zero"], stat.S_IFCHR),
+    "file below a file": (["a", "a/b"], stat.S_IFREG),
+    "file in place of a folder": (["d/a", "d"], stat.S_IFREG),
+    "name too long": (["n" * 300], stat.S_IFREG),
+    "no name": (["."], stat.S_IFREG),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE_ZIP)
+def test_hostile_member_of_a_zip_is_refused_by_name(tmp_path: Path, tally: Tally, what: str) -> None:
+    names, mode = HOSTILE_ZIP[what]
+    with pytest.raises(UserError, match=r"a\.zip: member .* refused") as error:
+        unzip(packed(("good", b"x"), *((name, b"y") for name in names), mode=mode | 0o644), tmp_path / "d")
+    assert repr(names[-1]) in str(error.value)
+    tally("hostile zip (links, devices, paths, names)")
+
+
+def test_zip_bombs_are_refused(tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "SMALLEST_LIMIT", 1 << 20)
+    with pytest.raises(UserError, match="unpacks to more than 1,048,576 bytes"):
+        unzip(packed(("zeros", bytes(2 << 20))), tmp_path / "ratio")
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 100)
+    with pytest.raises(UserError, match="member '100' comes after 100 others: refused"):
+        unzip(packed(*((str(number), b"") for number in range(101))), tmp_path / "count")
+    tally("zip bomb (ratio, number of members)", times=2)
+
+
+def test_spoiled_zips(tmp_path: Path, count: int, tally: Tally) -> None:
+    """Headers are not held against a checksum, so names may change; contents never do."""
+    members = {"d/a": bytes(range(256)) * 9, "b": b"1" * 700}
+
+    @fuzzed(count, spoiled(packed(*members.items())), times=2 * EXAMPLES)
+    def check(changed: bytes) -> None:
+        with suppress(UserError):
+            assert set(unzip(changed, tmp_path / "d").values()) <= {*members.values(), b""}
+
+    tally("spoiled zip", times=2 * EXAMPLES * count)
+
+
 # Data sets
 
 
@@ -276,6 +342,66 @@ def test_spoiled_news(tmp_path: Path, count: int, tally: Tally) -> None:
             assert all(label in (1, 2, 3, 4) for label, _ in read_news(tmp_path / "d", content))
 
     tally("spoiled CSV", times=EXAMPLES * count)
+
+
+LEAF = {"users": ["w"], "num_samples": [1], "user_data": {"w": {"x": [[1] * 784], "y": [61]}}}
+
+
+def read_leaf(folder: Path, content: bytes) -> samples.Split:
+    """What is made of a training file of one writer; the test file stays whole."""
+    for split in ("train", "test"):
+        (folder / "data" / split).mkdir(parents=True, exist_ok=True)
+        (folder / "data" / split / "a.json").write_text(json.dumps(LEAF))
+    (folder / "data/train/a.json").write_bytes(content)
+    return samples.read(prepared("femnist", folder, folder.parent / "prepared"), "train")
+
+
+def test_spoiled_leaf_files(tmp_path: Path, count: int, tally: Tally) -> None:
+    def check(content: bytes) -> None:
+        with suppress(UserError):
+            split = read_leaf(tmp_path / "d", content)
+            assert split.samples.shape[1:] == (1, 28, 28) and split.labels.max() < 62 and split.labels.min() >= 0
+
+    fuzzed(count, spoiled(json.dumps(LEAF).encode()))(check)
+    fuzzed(count, altered(LEAF))(lambda changed: check(json.dumps(changed).encode()))
+    tally("spoiled FEMNIST", times=2 * EXAMPLES * count)
+
+
+TABLES = {
+    "taobao": ("raw_sample.csv", "user_profile.csv", "ad_feature.csv"),
+    "movielens": ("u.data", "u.user", "u.item"),
+}
+
+
+def click_tables(dataset: str, folder: Path) -> Path:
+    """Tables of a few users in the official layout."""
+    if dataset == "taobao":
+        taobao(folder, users=3, ads=4, impressions=20)
+    else:
+        folder.mkdir()
+        for name, content in movielens(users=3, items=5, per_user=5):
+            (folder / Path(name).name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("dataset", TABLES)
+def test_spoiled_tables_of_clicks(dataset: str, tmp_path: Path, count: int, tally: Tally) -> None:
+    folder = click_tables(dataset, tmp_path / "d")
+    for name in TABLES[dataset]:
+        content = (folder / name).read_bytes()
+
+        @fuzzed(count, st.just(folder / name), spoiled(content), times=EXAMPLES // 2)
+        def check(path: Path, changed: bytes) -> None:
+            path.write_bytes(changed)
+            with suppress(UserError):
+                out = prepared(dataset, folder, tmp_path / "prepared")
+                train = samples.read(out, "train")
+                rows, tables = train.samples["sparse"], samples.read_card(out)["shape"][1:]
+                assert np.isfinite(train.samples["dense"]).all() and set(train.labels) <= {0, 1}
+                assert (rows >= 0).all() and (rows < tables).all()
+
+        (folder / name).write_bytes(content)
+    tally("spoiled tables of clicks", times=3 * EXAMPLES // 2 * count)
 
 
 def recording(n: int = 3000) -> bytes:
