@@ -34,7 +34,7 @@ class Pool:
 
     Attributes:
         labels: int64 [N], in 0..classes-1.
-        groups: int32 [N], the speaker (or writer) of each sample; None where the data set has none.
+        groups: int32 [N], the speaker, writer or user of each sample; None where the data set has none.
     """
 
     labels: np.ndarray
@@ -60,9 +60,11 @@ class Split:
 
     Attributes:
         samples: uint8 [N, C, H, W] images (0..255), float16 [N, 1, 32, 32] log-mel spectrograms (-80..0 dB, bands by
-            frames), or int16 [N, L] characters (code points; 0 is padding, 1 any character beyond 32,767).
+            frames), int16 [N, L] characters (code points; 0 is padding, 1 any character beyond 32,767), float32 [N, D]
+            vectors, or a structured array [N] of named arrays: click data have `dense` float32 [D], numbers, and
+            `sparse` int32 [S], a row for each of S embedding tables.
         labels: int64 [N], in 0..classes-1.
-        groups: int32 [N], the speaker (or writer) of each sample; None where the data set has none.
+        groups: int32 [N], the speaker, writer or user of each sample; None where the data set has none.
     """
 
     samples: np.ndarray
@@ -79,12 +81,17 @@ class Prepared:
         test: The test split.
         classes: Names of the classes, by label.
         notes: Sentences for the card: what a reader of the results should know about this copy of the data.
+        shape: What a model is built for; None: the shape of a sample. Of click data it is the number of dense features
+            and the rows of each embedding table.
+        fields: Of samples of named arrays, the names of each one's columns.
     """
 
     train: Split
     test: Split
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
+    fields: Mapping[str, tuple[str, ...]] | None = None
 
 
 def write(
@@ -96,7 +103,7 @@ def write(
         folder: Created if need be. An older card in it is removed first, so that it never describes newer arrays.
         prepared: The arrays.
         dataset: Registered name.
-        kind: "image" or "text".
+        kind: "image", "text", "vector" or "click".
         source: Where the data came from: `verified`, `how` and `files` (each with name, bytes, sha256).
         options: All options of the data set, defaults included.
 
@@ -107,11 +114,13 @@ def write(
     (folder / "card.json").unlink(missing_ok=True)
     for name in SPLITS:
         _write_split(folder, name, getattr(prepared, name))
+    fields = {} if prepared.fields is None else {"fields": {key: list(names) for key, names in prepared.fields.items()}}
     card = {
         "dataset": dataset,
         "kind": kind,
-        "shape": list(prepared.train.samples.shape[1:]),
+        "shape": list(prepared.train.samples.shape[1:] if prepared.shape is None else prepared.shape),
         "dtype": str(prepared.train.samples.dtype),
+        **fields,
         "classes": list(prepared.classes),
         "n_train": len(prepared.train.labels),
         "n_test": len(prepared.test.labels),

@@ -157,3 +157,20 @@ class VectorTransform:
     def test(self, x: "Tensor") -> "Tensor":
         """float32 [N, D] as it is."""
         return x.float()
+
+
+@dataclass(frozen=True)
+class ClickTransform:
+    """Samples of named arrays as they are: no augmentation."""
+
+    def draw(self, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+        """Nothing is drawn."""
+        return {}
+
+    def train(self, x: "Mapping[str, Tensor]", draws: Mapping[str, "Tensor"]) -> "dict[str, Tensor]":
+        """As `test`."""
+        return self.test(x)
+
+    def test(self, x: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+        """`dense` float32 [N, D], and `sparse` int32 [N, S] to int64 [N, S], rows of S embedding tables."""
+        return {"dense": x["dense"].float(), "sparse": x["sparse"].long()}

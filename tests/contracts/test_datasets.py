@@ -21,7 +21,9 @@ from flexifed.system.files import digest
 from tests.miniature import FOLDERS, make_archives, serve, served
 
 DTYPES = {"image": ("uint8", "float16"), "text": ("int16",), "vector": ("float32",)}
-"""By kind: pixels or decibels, characters, and numbers."""
+"""By kind: pixels or decibels, characters, and numbers. Samples of click data are named arrays."""
+CLICK = tuple(name for name in registry.names("dataset") if registry.constant("dataset", name, "KIND") == "click")
+PLAIN = tuple(name for name in registry.names("dataset") if name not in CLICK)
 SIDES = {"digits8": 8, "femnist": 28, "mnist": 28}  # all others: 32, which every family of images reads
 LARGEST = {"femnist": 6, "synthetic": 10}  # model input: ink on white paper is far from the mean; for all others 3
 
@@ -78,14 +80,34 @@ def test_card_matches_the_arrays(data: Miniature) -> None:
     assert data.card["source"]["verified"] is (data.name not in FOLDERS)
     assert data.card["options"] == registry.keywords("dataset", data.name)
     assert data.card["classes"] == list(registry.load("dataset", data.name).CLASSES)
+    assert ("fields" in data.card) == (data.name in CLICK)
     for split in (data.train, data.test):
-        assert data.card["shape"] == list(split.samples.shape[1:])
+        assert data.name in CLICK or data.card["shape"] == list(split.samples.shape[1:])
         assert data.card["dtype"] == str(split.samples.dtype)
-    assert data.card["dtype"] in DTYPES[data.card["kind"]]
+    assert data.name in CLICK or data.card["dtype"] in DTYPES[data.card["kind"]]
     for file, expected in data.card["digests"].items():
         assert digest(data.folder / file) == expected
 
 
+@pytest.mark.parametrize("data", CLICK, indirect=True)
+def test_click_data_fit_their_card(data: Miniature) -> None:
+    """The card holds what a model is built for: dense features and rows of tables, all of which are there."""
+    dense, *tables = data.card["shape"]
+    assert {name: len(columns) for name, columns in data.card["fields"].items()} == {
+        "dense": dense,
+        "sparse": len(tables),
+    }
+    for split in (data.train, data.test):
+        assert split.samples.dtype == np.dtype([("dense", "<f4", (dense,)), ("sparse", "<i4", (len(tables),))])
+    rows = np.concatenate([data.train.samples["sparse"], data.test.samples["sparse"]])
+    assert [np.unique(column).tolist() for column in rows.T] == [list(range(size)) for size in tables]
+    features = data.train.samples["dense"].astype(np.float64)
+    assert np.isfinite(data.test.samples["dense"]).all() and np.abs(features.mean(0)).max() < 1e-5
+    assert set(features.std(0).round(4)) <= {0.0, 1.0}, "standardised, or the same for all samples"
+    assert set(data.test.groups) == set(data.train.groups) and len(set(data.train.groups)) == 30
+
+
+@pytest.mark.parametrize("data", PLAIN, indirect=True)
 def test_shape_fits_the_kind(data: Miniature) -> None:
     shape, side = data.card["shape"], SIDES.get(data.name, 32)
     expected = {"image": [shape[0], side, side], "text": [1024], "vector": [60]}
@@ -104,6 +126,7 @@ def test_groups(data: Miniature) -> None:
             assert split.groups.dtype == np.int32
             assert len(split.groups) == len(split.labels) and split.groups.min() >= 0
         assert split.groups is not None or not data.name.startswith(("femnist", "speech", "synthetic"))
+        assert split.groups is not None or data.name not in CLICK
 
 
 def test_values_are_in_range(data: Miniature) -> None:
@@ -115,6 +138,7 @@ def test_values_are_in_range(data: Miniature) -> None:
         assert not any(chr(c).isupper() for c in np.unique(data.train.samples))
 
 
+@pytest.mark.parametrize("data", PLAIN, indirect=True)
 def test_labels_belong_to_the_samples(data: Miniature) -> None:
     """A classifier by class means is far above chance, so samples and labels are in the same order."""
 
@@ -129,6 +153,36 @@ def test_labels_belong_to_the_samples(data: Miniature) -> None:
     assert (nearest == data.test.labels).mean() > 2 / len(data.card["classes"])
 
 
+def rates(split: Split) -> np.ndarray:
+    """The share of clicks of each film or ad, by its row."""
+    rows = split.samples["sparse"][:, 1]
+    return np.bincount(rows, split.labels) / np.maximum(np.bincount(rows), 1)
+
+
+def auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """How often a click has a higher score than no click; half where they are equal."""
+    difference = scores[labels == 1][:, None] - scores[labels == 0]
+    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+
+
+@pytest.mark.parametrize("data", CLICK, indirect=True)
+def test_labels_belong_to_the_films_and_ads(data: Miniature) -> None:
+    """What was clicked more often in training is clicked more often in tests."""
+    assert auc(data.test.labels, rates(data.train)[data.test.samples["sparse"][:, 1]]) > 0.7
+
+
+@pytest.mark.parametrize("data", CLICK, indirect=True)
+def test_transform_of_named_arrays(data: Miniature) -> None:
+    transform, some = registry.load("dataset", data.name).TRANSFORM, data.train.samples[:7]
+    x = {name: torch.from_numpy(np.array(some[name])) for name in some.dtype.names}
+    assert transform.draw(stream(3, "test"), 7) == {}
+    for y in (transform.train(x, {}), transform.test(x)):
+        assert list(y) == ["dense", "sparse"]
+        assert y["dense"].dtype == torch.float32 and torch.equal(y["dense"], x["dense"])
+        assert y["sparse"].dtype == torch.int64 and torch.equal(y["sparse"], x["sparse"].long())
+
+
+@pytest.mark.parametrize("data", PLAIN, indirect=True)
 def test_transform(data: Miniature) -> None:
     transform = registry.load("dataset", data.name).TRANSFORM
     x = torch.from_numpy(np.array(data.train.samples[:7]))

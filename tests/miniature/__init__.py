@@ -4,6 +4,7 @@
 """
 
 from tests.miniature.archives import make_archives, member, overlay, served
+from tests.miniature.clicks import movielens, taobao
 from tests.miniature.disk import read_only, small_file_system
 from tests.miniature.folders import FOLDERS, image_folders
 from tests.miniature.server import Request, serve
@@ -14,9 +15,11 @@ __all__ = [
     "image_folders",
     "make_archives",
     "member",
+    "movielens",
     "overlay",
     "read_only",
     "serve",
     "served",
     "small_file_system",
+    "taobao",
 ]

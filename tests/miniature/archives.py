@@ -5,6 +5,7 @@ import gzip
 import io
 import tarfile
 import wave
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from flexifed.data.archives import Archive
 from flexifed.datasets import _speech, agnews, cifar10, cinic10, mnist
 from flexifed.settings.rng import stream
 from flexifed.system.files import digest
+from tests.miniature.clicks import movielens
 
 CLASSES = 10
 PER_BATCH = 80  # five batches: 400 training images
@@ -37,6 +39,7 @@ def make_archives(folder: Path) -> dict[str, list[Archive]]:
     _write_tar(folder / "CINIC-10.tar.gz", _cinic10())
     _write_tar(folder / "speech_commands_v0.01.tar.gz", _speech_commands(_speech.WORDS_V1))
     _write_tar(folder / "speech_commands_v0.02.tar.gz", _speech_commands(_speech.WORDS_V2))
+    _write_zip(folder / "ml-100k.zip", movielens())
     for name, rows in (("train", TRAIN_ROWS), ("test", TEST_ROWS)):
         (folder / f"{name}.csv").write_text(_ag_news(name, rows), newline="")
     for file, values in _mnist():
@@ -46,6 +49,7 @@ def make_archives(folder: Path) -> dict[str, list[Archive]]:
         "cifar10": ("cifar-10-binary.tar.gz",),
         "cinic10": ("CINIC-10.tar.gz",),
         "agnews": ("train.csv", "test.csv"),
+        "movielens": ("ml-100k.zip",),
         "speechcommands": ("speech_commands_v0.01.tar.gz",),
         "speechcommands35": ("speech_commands_v0.02.tar.gz",),
         "speechcommands12": ("speech_commands_v0.02.tar.gz",),
@@ -99,6 +103,12 @@ def _write_tar(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
+
+
+def _write_zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in files:
+            packed.writestr(zipfile.ZipInfo(name), content)  # of 1980
 
 
 def images(name: str, labels: np.ndarray) -> np.ndarray:

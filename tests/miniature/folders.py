@@ -10,6 +10,7 @@ from PIL import Image
 from flexifed.datasets import femnist as femnist_data
 from flexifed.settings.rng import stream
 from tests.miniature.archives import images
+from tests.miniature.clicks import taobao
 
 PER_CLASS = 40
 SIZE = (40, 36)  # columns and rows, as no model reads them
@@ -50,5 +51,5 @@ def femnist(folder: Path) -> None:
             path.write_text(json.dumps({"users": list(writers), "num_samples": counts, "user_data": data}))
 
 
-FOLDERS: dict[str, Callable[[Path], None]] = {"femnist": femnist}
+FOLDERS: dict[str, Callable[[Path], None]] = {"femnist": femnist, "taobao": taobao}
 """Makers of a small folder, by data set."""
