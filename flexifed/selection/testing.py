@@ -5,7 +5,7 @@ import math
 from flexifed.system.errors import UserError
 
 
-def testers(clients: int, deviation: float, spread: float, confidence: float = 0.95) -> int:
+def clients_to_test(clients: int, deviation: float, spread: float, confidence: float = 0.95) -> int:
     """So many random clients that their mean does not exceed that of all clients by a deviation.
 
     Serfling's bound (Annals of Statistics 1974) for n draws without replacement out of N, solved for n:
