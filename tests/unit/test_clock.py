@@ -146,7 +146,7 @@ def test_a_moment_that_no_float_meets_exactly_is_met() -> None:
 
 
 def test_state_gives_the_same_clock() -> None:
-    clock, other = (Clock(fleet([(10, 20)], [(15, 30), (40, 50)])) for _ in range(2))
+    clock, other = (Clock(fleet([(10, 20)], [(15, 30), (40, 50)]), now) for now in (350.0, 0.0))
     clock.wait_for(2)
     run(clock, [1 / 3, 30], keep=1)
 

@@ -287,6 +287,7 @@ def test_equal_utilities_and_zero_utilities_are_chances() -> None:
     [
         (1, 10, 0, 50, 0),  # nobody is explored yet
         (1, 10, 50, 50, 1),  # epsilon 0.9: (1 - 0.9) x 10
+        (2, 1000, 5000, 5000, 118),  # 0.9 x 0.98 = 0.882
         (36, 10, 50, 50, 5),  # 0.9 x 0.98^35 = 0.4438
         (500, 10, 50, 50, 8),  # the floor of 0.2
         (500, 10, 5, 50, 5),  # fewer explored than wanted
@@ -321,6 +322,24 @@ def test_exploitation_takes_the_pool_only() -> None:
     found = [oort.choose(r, np.arange(40), 3, never) for r in range(2, 60)]
 
     assert set().union(*found) == set(range(6))
+
+
+def test_the_pool_is_drawn_by_utility() -> None:
+    first: Counter[int] = Counter()
+    for seed in range(800):
+        oort = Oort(known(2, sizes=np.ones(2, np.int64), seed=seed), cut_off=0.0, uncertainty=0.0, **EVERYBODY)
+        oort.rules = Unscaled()
+        oort.learn(1, [Report(i, 50, 0.0, (1.0 + 8 * i) ** 2, 1.0, True) for i in range(2)])
+        first[oort.choose(2, np.arange(2), 1, never)[0]] += 1
+
+    assert first[1] / 800 == pytest.approx(0.9, abs=0.04)
+
+
+class Unscaled(Paper):
+    """Utilities as they are."""
+
+    def scale(self, utilities: np.ndarray, prior: np.ndarray, clip: float) -> np.ndarray:
+        return utilities
 
 
 def test_unexplored_clients_are_drawn_by_speed() -> None:
@@ -377,6 +396,11 @@ def test_pacer_of_fedscale_relaxes_when_the_utility_is_flat_and_tightens_when_it
     gains = [7, 10, 10, 10, 20, 1, 60, 66, 66, 65]
 
     assert pacing("fedscale", gains) == [30, 30, 30, 30, 30, 35, 35, 30, 30, 35]
+
+
+@pytest.mark.parametrize(("lately", "steps"), [(9, 1), (11, 1), (8.9, 0), (11.1, 0), (59, 0), (60, -1), (0, 0)])
+def test_fedscale_paces_by_a_tenth_and_by_five_times(lately: float, steps: int) -> None:
+    assert FedScale().pace(10, lately) == steps
 
 
 def test_the_pacer_stays_between_a_step_and_no_limit() -> None:
