@@ -23,6 +23,7 @@ from flexifed.datasets import _click
 from flexifed.settings.rng import stream
 
 KIND = "click"
+TASK = "click_through"
 
 ARCHIVES = (
     Archive(

@@ -20,6 +20,7 @@ from flexifed.datasets import _click
 from flexifed.settings.rng import stream
 
 KIND = "click"
+TASK = "click_through"
 
 ARCHIVES = ()  # given out after a registration; a study names the folder
 

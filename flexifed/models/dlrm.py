@@ -40,18 +40,22 @@ UNIT = 2
 
 
 class Dlrm(nn.Module):
-    """The model; its tables come first, for they are looked up first."""
+    """The model; its tables come first, for they are looked up first.
+
+    The first sparse feature is the user. Its table is a layer of its own, which a strategy may leave with the clients;
+    all others are one layer, so that a plan does not depend on how many there are.
+    """
 
     def __init__(self, tables: Sequence[int], bottom: nn.Module, top: nn.Module, width: int, sigmoid: str) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(Rows(rows, width, field) for field, rows in enumerate(tables))
+        self.users, self.others = Rows(tables[:1], width, 0), Rows(tables[1:], width, 1)
         self.bottom, self.top, self.sigmoid = bottom, top, sigmoid
 
     def forward(self, x: Mapping[str, Tensor]) -> Tensor:
         """`dense` float [N, D] and `sparse` int64 [N, S], row numbers, to logits [N, 1]."""
+        users, others = self.users(x["sparse"]), self.others(x["sparse"])
         dense = self.bottom(x["dense"])
-        looked_up = [table(x["sparse"][:, field]) for field, table in enumerate(self.tables)]
-        vectors = torch.stack([dense, *looked_up], dim=1)
+        vectors = torch.cat([dense[:, None], users, others], dim=1)
         i, j = torch.triu_indices(vectors.shape[1], vectors.shape[1], 1, device=vectors.device)
         products = (vectors @ vectors.transpose(1, 2))[:, i, j]
         logits: Tensor = self.top(torch.cat([dense, products], dim=1))
@@ -73,7 +77,7 @@ def build(
 
     Args:
         version: `V1`, the only one.
-        shape: (D, rows of table 1, ..., rows of table S).
+        shape: (D, rows of the users' table, rows of table 2, ..., rows of table S), S two or more.
         classes: two: no click, and a click.
         width: Factor on the hidden widths of the two networks.
         embedding: Width of the tables, and of what the bottom network ends in.
@@ -84,8 +88,10 @@ def build(
     Raises:
         UserError: the shape or the number of classes is not allowed.
     """
-    if len(shape) < 2 or min(shape) < 1:
-        raise UserError(f"family 'dlrm' reads dense and sparse features: (features, rows, rows, ...); got {shape}.")
+    if len(shape) < 3 or min(shape) < 1:
+        raise UserError(
+            f"family 'dlrm' reads dense features, and users and more: (features, rows, rows, ...); got {shape}."
+        )
     if classes != 2:
         raise UserError(f"family 'dlrm' tells clicks from what is not clicked, two classes; got {classes}.")
     unit = narrow(UNIT, width)
@@ -120,5 +126,6 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
             nn.init.normal_(module.weight, std=math.sqrt(2 / (inputs + outputs)), generator=generator)
             nn.init.normal_(module.bias, std=math.sqrt(1 / outputs), generator=generator)
         elif isinstance(module, Rows):
-            bound = 1 / math.sqrt(module.num_embeddings)
-            nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+            for table in module.weight.split(module.sizes):
+                bound = 1 / math.sqrt(len(table))
+                nn.init.uniform_(table, -bound, bound, generator=generator)

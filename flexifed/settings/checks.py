@@ -54,6 +54,7 @@ def protocol(given: Protocol, families: Iterable[str]) -> Iterator[Fault]:
     yield from _partition(given.partition)
     yield from _dealing(given)
     yield from _devices(given)
+    yield from _tables(given, [f for f in families if f in registry.names("family")])
     yield from names("family", given.family_options, "family_options")
     for family, chosen in given.family_options.items():
         yield from options("family", family, chosen, "family_options", family)
@@ -82,9 +83,14 @@ def _clients(given: Protocol) -> Iterator[Fault]:
 
 def strategy(name: str, given: Protocol, *place: Any) -> Iterator[Fault]:
     """A strategy takes clients like the protocol's: those that average whole models need one architecture."""
-    known = name in registry.names("strategy")
-    if known and len(given.versions) > 1 and registry.constant("strategy", name, "ONE_VERSION", False):
+    if name not in registry.names("strategy"):
+        return
+    if len(given.versions) > 1 and registry.constant("strategy", name, "ONE_VERSION", False):
         yield Fault(place, one_version(name, given.versions), (("versions",),))
+    wanted = registry.constant("strategy", name, "TEST_SET", given.test_set)
+    if given.test_set != wanted:
+        text = f"{name!r} leaves rows with clients that nobody else has: use `test_set: {wanted}`."
+        yield Fault(place, text, (("test_set",),))
 
 
 def one_version(name: str, versions: Iterable[str]) -> str:
@@ -125,6 +131,33 @@ def _dealing(given: Protocol) -> Iterator[Fault]:
         getattr(registry.load("partitioner", name), "check", lambda clients, **_: None)(given.clients, **chosen)
     except UserError as error:
         yield Fault(place, str(error), reads=(("clients",), ("partition", "partitioner")))
+
+
+def _tables(given: Protocol, families: list[str]) -> Iterator[Fault]:
+    """Clients that hold some rows of embedding tables only begin and are tested with those."""
+    for family in families:
+        if not registry.constant("family", family, "TABLES", False):
+            continue
+        if given.initial_weights == "per_client":
+            text = f"the tables of {family!r} begin equal for all clients: use `initial_weights: per_version`."
+            yield Fault(("initial_weights",), text)
+        if given.test_set == "whole" and "local" in given.tests:
+            text = (
+                f"a client of {family!r} holds the rows of its own samples, so that it cannot be tested on the whole "
+                "test set after local training: use `test_set: shard`, or leave `local` out."
+            )
+            yield Fault(("tests",), text, (("test_set",),))
+
+
+def kept_models(kept: str, families: Iterable[str]) -> Iterator[Fault]:
+    """Models that can be kept are whole."""
+    for family in families:
+        if (
+            kept != "none"
+            and family in registry.names("family")
+            and registry.constant("family", family, "TABLES", False)
+        ):
+            yield Fault(("keep_models",), f"a client of {family!r} has no whole model: use `keep_models: none`.")
 
 
 def _devices(given: Protocol) -> Iterator[Fault]:

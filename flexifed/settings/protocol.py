@@ -145,7 +145,7 @@ class Protocol(Closed):
     local_epochs: Count = 10
     """Passes over the slice in one round."""
     local_steps: Count | None = None
-    """So many SGD steps in one round in place of passes: over the slice again and again until they are done."""
+    """So many SGD steps a round, in place of passes, which then run into each other: all steps are of one size."""
     batch_size: Count | Literal["all"] = 64
     """Samples per SGD step; the last batch of a pass may be smaller. `all`: a pass is one step on the whole slice."""
     shuffle: bool = True

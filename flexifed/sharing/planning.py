@@ -11,9 +11,9 @@ from flexifed.sharing.layers import Chain, chain
 from flexifed.sharing.plan import Average, Plan, check, first_layer, layer_names, ranges
 from flexifed.system.errors import UserError
 
-SHAPES = {"image": (3, 32, 32), "text": (1024,)}
+SHAPES = {"image": (3, 32, 32), "text": (1024,), "vector": (60,), "click": (10, 3, 3)}
 """Sample shape by kind that plans are made with. It has no influence on the groups, nor has the number of classes."""
-CLASSES = 10
+CLASSES = {"image": 10, "text": 10, "vector": 10, "click": 2}
 
 CLASSIFIER = ("same_architecture", "none", "all")
 
@@ -42,8 +42,9 @@ def for_family(
     Raises:
         UserError: a name or an option is not known, or the strategy takes one version only.
     """
-    shape = SHAPES[registry.load("family", family).KIND]
-    built = {v: chain(models.build_meta(family, v, shape, CLASSES, options or {})) for v in sorted(set(versions))}
+    kind = registry.load("family", family).KIND
+    shape, classes = SHAPES[kind], CLASSES[kind]
+    built = {v: chain(models.build_meta(family, v, shape, classes, options or {})) for v in sorted(set(versions))}
     chains = [built[version] for version in versions]
     return make(family, strategy, versions, chains, classifier, common_layers, strategy_options or {})
 

@@ -84,6 +84,7 @@ class Run:
         keep_models = values.get("keep_models", "none")
         if keep_models not in (known := get_args(KeepModels)):
             raise registry.unknown("keep_models", keep_models, known)
+        Faults(checks.kept_models(keep_models, [cell.family])).check(values)
         return cls(values["study"], job, source, minutes, keep_models)
 
 

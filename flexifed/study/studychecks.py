@@ -32,6 +32,7 @@ def every(study: "Study") -> Iterator[Fault]:
     for number, effect in enumerate(study.effects):
         yield from _effect(study, number, effect)
     yield from _sweep(study)
+    yield from checks.kept_models(study.keep_models, [family for block in study.blocks for family in block.families])
 
 
 def _strategies(study: "Study") -> Iterator[Fault]:

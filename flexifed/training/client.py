@@ -1,7 +1,7 @@
 """A client of the federation, its turn in a round, and which samples it trains on in which order."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,33 +142,47 @@ def batches(
     """
     generator = rng.stream(seed, "local", client.id, round_number)
     part = slice_of(client.train, turn or round_number, protocol.slices, protocol.slice_pointer)
-    for left in _passes(protocol, len(part)):
-        order = generator.permutation(part) if protocol.shuffle else part
-        draws = {name: torch.from_numpy(values) for name, values in transform.draw(generator, len(order)).items()}
-        indices = torch.from_numpy(order)
-        size = step_size(protocol, len(order))
-        for start in range(0, len(order), size)[:left]:
-            step = slice(start, start + size)
-            yield Batch(indices[step], {name: values[step] for name, values in draws.items()})
+    size = step_size(protocol, len(part))
+    steps = protocol.local_steps
+    passes = (_pass(part, generator, transform, protocol.shuffle) for _ in range(_passes(protocol, len(part))))
+    if steps is None:
+        for whole in passes:
+            yield from _cut(whole, size, len(part))
+    else:
+        yield from _cut(_joined(list(passes)), size, steps * size)
 
 
-def _passes(protocol: Protocol, n: int) -> Iterator[int | None]:
-    """For each pass over `n` samples how many steps it takes at most; None: all there are."""
+def _pass(part: np.ndarray, generator: np.random.Generator, transform: Transform, shuffle: bool) -> Batch:
+    order = generator.permutation(part) if shuffle else part
+    draws = {name: torch.from_numpy(values) for name, values in transform.draw(generator, len(order)).items()}
+    return Batch(torch.from_numpy(order), draws)
+
+
+def _joined(passes: Sequence[Batch]) -> Batch:
+    draws = {name: torch.cat([one.draws[name] for one in passes]) for name in passes[0].draws}
+    return Batch(torch.cat([one.indices for one in passes]), draws)
+
+
+def _cut(whole: Batch, size: int, end: int) -> Iterator[Batch]:
+    """Steps of so many samples, up to the sample `end`; the last one may be smaller."""
+    for start in range(0, end, size):
+        step = slice(start, min(start + size, end))
+        yield Batch(whole.indices[step], {name: values[step] for name, values in whole.draws.items()})
+
+
+def _passes(protocol: Protocol, n: int) -> int:
+    """How many passes over `n` samples a turn takes, the last one perhaps not to its end."""
     if protocol.local_steps is None:
-        yield from [None] * protocol.local_epochs
-        return
-    a_pass = math.ceil(n / step_size(protocol, n))
-    for done in range(0, protocol.local_steps, a_pass):
-        yield protocol.local_steps - done
+        return protocol.local_epochs
+    return math.ceil(protocol.local_steps * step_size(protocol, n) / n)
 
 
 def samples_of_turn(client: Client, protocol: Protocol) -> int:
     """How many samples go through the model in a client's first turn; in later ones as many, or some fewer."""
     n = len(slice_of(client.train, 1, protocol.slices, protocol.slice_pointer))
-    size = step_size(protocol, n)
-    return sum(n if left is None else min(n, left * size) for left in _passes(protocol, n))
+    return protocol.local_epochs * n if protocol.local_steps is None else protocol.local_steps * step_size(protocol, n)
 
 
 def step_size(protocol: Protocol, n: int) -> int:
     """Samples that go through the model together, of so many."""
-    return n if protocol.batch_size == "all" else protocol.batch_size
+    return n if protocol.batch_size == "all" else min(protocol.batch_size, n)

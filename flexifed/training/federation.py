@@ -149,7 +149,7 @@ def with_own_rows(
     if own_test:
         of_test = rows_of(model, test, client.test)
         asked = {key: np.union1d(rows, of_test[key]) for key, rows in asked.items()}
-    rows = {key: torch.from_numpy(numbers.astype(np.int64)).to(device) for key, numbers in asked.items()}
+    rows = {key: torch.from_numpy(numbers).to(device) for key, numbers in asked.items()}
     return dataclasses.replace(client, layout=weights.layout(model, client.chain, rows))
 
 
@@ -162,7 +162,7 @@ def rows_of(model: nn.Module, split: samples.Split, wanted: np.ndarray) -> dict[
         wanted: indices of the samples, int64 `[n]`.
     """
     sparse = split.samples["sparse"][wanted]
-    return {key: np.unique(sparse[:, field]) for key, field in tables(model).items()}
+    return {key: table.asked(sparse) for key, table in tables(model).items()}
 
 
 def traffic(

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from flexifed.models._rows import hold, tables
+from flexifed.models._rows import Rows, tables
 from flexifed.sharing.layers import Chain
 from flexifed.system import machine
 
@@ -178,7 +178,9 @@ class Weights:
         for key, tensor in tensors(model).items():
             if key in self.layout.tables:
                 tensor.data = views[key]
-                hold(model, key, self.layout.rows.get(key))
+                table = model.get_submodule(key.rpartition(".")[0])
+                assert isinstance(table, Rows)
+                table.present = self.layout.rows.get(key)
             elif key in views:  # the others are constants
                 tensor.data = views[key].view(tensor.shape)
 

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from flexifed.data import samples
 from flexifed.data.partition import partition
@@ -74,8 +73,10 @@ def clicks(n: int, generator: np.random.Generator) -> samples.Split:
 
 
 def prepared(folder: Path, kind: str = "image", n_train: int = 64, n_test: int = 32) -> Path:
-    """A prepared data set of four classes."""
-    data = samples.Prepared(split(kind, n_train, 0), split(kind, n_test, 1), ("a", "b", "c", "d"))
+    """A prepared data set of four classes, or of clicks."""
+    classes = ("no", "yes") if kind == "click" else ("a", "b", "c", "d")
+    shape = (DENSE, *TABLES) if kind == "click" else None
+    data = samples.Prepared(split(kind, n_train, 0), split(kind, n_test, 1), classes, shape=shape)
     source = {"verified": True, "how": "made for a test", "files": []}
     samples.write(folder, data, dataset="digits", kind=kind, source=source, options={})
     return folder
@@ -87,7 +88,8 @@ def job(strategy: str = "max_common", *, family: str = "vgg", seed: int = 0, **o
     versions = registry.constant("family", family, "VERSIONS")
     if len(versions) != len(PROTOCOL.versions) and "versions" not in overrides:
         overrides = {"versions": versions, "clients": len(versions) * (PROTOCOL.clients // len(versions)), **overrides}
-    return Job(cell, dataclasses.replace(PROTOCOL, **overrides), {"width": WIDTH}, "serial")
+    options = {"width": WIDTH} if "width" in registry.keywords("family", family) else {}
+    return Job(cell, dataclasses.replace(PROTOCOL, **overrides), options, "serial")
 
 
 def files(folder: Path, the_job: Job) -> dict[str, Path]:
@@ -148,7 +150,7 @@ def sgd(
     set_generator(model, rng.torch_stream(0, "dropout", client.id, round_number))
     for batch in batches(client, assembled.transform, assembled.protocol, 0, round_number):
         inputs = assembled.transform.train(assembled.train.inputs[batch.indices], batch.draws)
-        loss = functional.cross_entropy(model(inputs), assembled.train.labels[batch.indices])
+        loss = assembled.task.loss(model(inputs), assembled.train.labels[batch.indices])
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         with torch.no_grad():
             for (name, parameter), gradient in zip(model.named_parameters(), gradients, strict=True):
@@ -184,7 +186,9 @@ class InDouble:
         return as_double(self.transform.test(x))
 
 
-def as_double(x: Tensor) -> Tensor:
+def as_double(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {name: as_double(array) for name, array in x.items()}
     return x.double() if x.is_floating_point() else x
 
 
@@ -205,6 +209,7 @@ def in_double(assembled: Federation) -> Federation:
         averaging=protocol.averaging,
         keeps_momentum=protocol.optimiser.state == "kept",
         dtype=torch.float64,
+        wholes={v: dataclasses.replace(n, values=n.values.double()) for v, n in single.wholes.items()},
     )
     models = {version: model.double() for version, model in assembled.models.items()}
     return dataclasses.replace(assembled, server=double, models=models, transform=InDouble(assembled.transform))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flexifed.training.cohort import cohort
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,6 @@ from flexifed.selection.uniform import Uniform
 from flexifed.settings import rng
 from flexifed.settings.protocol import Protocol
 from flexifed.system.errors import UserError
-from flexifed.training.cohort import cohort
 
 SELECTORS: dict[str, Callable[[Known], Selector]] = {
     "uniform": Uniform,
