@@ -74,7 +74,6 @@ def draw(
     capacity_options: Mapping[str, Any],
     availability: str,
     availability_options: Mapping[str, Any],
-    *,
     clients: int,
     seed: int,
 ) -> Fleet:

@@ -33,7 +33,7 @@ def spells(
     Args:
         clients: number of clients.
         rng: of the devices' availability.
-        share: expected share of the time in which a device is available.
+        share: expected share of the time in which a device is available; a little less comes out near 1, 0.92 for 0.95.
         zones: hours over which the clients' nights are spread evenly; 24 is the whole earth, 0 one place.
         drift: standard deviation of a night's middle, in hours.
     """
