@@ -74,6 +74,7 @@ def draw(
     capacity_options: Mapping[str, Any],
     availability: str,
     availability_options: Mapping[str, Any],
+    *,
     clients: int,
     seed: int,
 ) -> Fleet:

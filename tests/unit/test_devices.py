@@ -54,7 +54,7 @@ def options(tmp_path: Path) -> dict[str, dict[str, Any]]:
 def drawn(tmp_path: Path, options: dict[str, dict[str, Any]]) -> Callable[..., Path]:
     def draw(capacity: str, availability: str, seed: int = 1, clients: int = 12, out: str = "devices.parquet") -> Path:
         of = [options.get(name, {}) for name in (capacity, availability)]
-        fleet.draw(capacity, of[0], availability, of[1], clients=clients, seed=seed, out=tmp_path / out)
+        fleet.write(tmp_path / out, fleet.draw(capacity, of[0], availability, of[1], clients=clients, seed=seed))
         return tmp_path / out
 
     return draw
@@ -266,15 +266,14 @@ def test_a_trace_that_leaves_nobody_is_refused(trace: dict[str, Any], expected: 
     options = {"file": str(tmp_path / "t.json")}
 
     with pytest.raises(UserError, match=expected):
-        fleet.draw("equal", {}, "trace", options, clients=3, seed=0, out=tmp_path / "out.parquet")
-    assert not (tmp_path / "out.parquet").exists()
+        fleet.draw("equal", {}, "trace", options, clients=3, seed=0)
 
 
-def test_options_are_checked_before_anything_is_drawn(tmp_path: Path) -> None:
+def test_options_are_checked_before_anything_is_drawn() -> None:
     with pytest.raises(UserError, match=r"milliseconds of capacity 'equal' must be 0.001 or more, got -1"):
-        fleet.draw("equal", {"milliseconds": -1}, "always", {}, clients=1, seed=0, out=tmp_path / "x")
+        fleet.draw("equal", {"milliseconds": -1}, "always", {}, clients=1, seed=0)
     with pytest.raises(UserError, match="option 'file' of availability 'trace' must be text"):
-        fleet.draw("equal", {}, "trace", {"file": 3}, clients=1, seed=0, out=tmp_path / "x")
+        fleet.draw("equal", {}, "trace", {"file": 3}, clients=1, seed=0)
 
 
 def made(ms: list[float], starts: list[list[float]], ends: list[list[float]], period: float = 10.0) -> Fleet:

@@ -20,7 +20,6 @@ from flexifed.selection.selector import Known, Report, Selector
 from flexifed.selection.testing import clients_to_test
 from flexifed.selection.uniform import Uniform
 from flexifed.settings import rng
-from flexifed.settings.protocol import Protocol
 from flexifed.system.errors import UserError
 
 SELECTORS: dict[str, Callable[[Known], Selector]] = {
@@ -129,14 +128,16 @@ def test_who_wants_squared_losses() -> None:
 # Uniform
 
 
-@pytest.mark.parametrize("number", [3, 10])
-def test_uniform_gives_the_cohorts_of_a_protocol(number: int) -> None:
-    protocol = Protocol(clients=10, versions=("V1",), participants=number)
+def test_uniform_cohorts_stay_what_they_are() -> None:
+    """A changed number here changes every result with cohorts."""
     uniform = Uniform(known(10, seed=5))
 
-    for round_number in range(1, 6):
-        expected = cohort(range(10), protocol, 5, round_number)  # type: ignore[arg-type]
-        assert uniform.choose(round_number, np.arange(10), number, never) == list(expected)
+    assert [uniform.choose(r, np.arange(10), 3, never) for r in (1, 2, 3)] == KNOWN_COHORTS
+    assert uniform.choose(4, np.arange(10), 10, never) == list(range(10))
+    assert uniform.choose(1, np.arange(10, 20), 3, never) == [10 + i for i in KNOWN_COHORTS[0]]
+
+
+KNOWN_COHORTS = [[0, 6, 7], [1, 3, 5], [1, 2, 3]]
 
 
 # Weighted draws
