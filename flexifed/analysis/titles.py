@@ -23,6 +23,7 @@ _TITLES = {
     "cnn": "CNN",
     "resnet18": "ResNet-18",
     "mnist": "MNIST",
+    "movielens": "MovieLens-100k",
     "fedavg": "FedAvg",
     "fedadagrad": "FedAdagrad",
     "fedadam": "FedAdam",

@@ -62,7 +62,8 @@ def prepare(
     Args:
         source: The data set's folder or its parent.
         workers: Told rows done and rows in total.
-        rows: How many impressions are read, from the start of the file, in its order; 200,000 in the guide, 0 for all.
+        rows: How many impressions are read, from the start of the file, in its order; 200,000 in the guide, 0 for all
+            (26 million, for which some 12 GB of memory are needed).
         ids: One map from ids to rows for both splits ("joint"), or one "per_split": the guide's mistake, after which
             the same row of a table is another user or ad in training than in tests. Groups are right in both cases.
         seed: Of the split: a random fifth of the impressions is the test split.
@@ -76,8 +77,7 @@ def prepare(
     ads = _features(folder / "ad_feature.csv", "adgroup_id", AD)
     shown = _impressions(folder / "raw_sample.csv", rows, ads.index)
     user, ad = shown["user"].to_numpy(), shown["adgroup_id"].to_numpy()
-    table = pd.concat([part.reset_index(drop=True) for part in (profiles.reindex(user), ads.loc[ad])], axis=1)
-    features = {column: _click.filled(table[column].to_numpy()) for column in (*PROFILE, *AD)}
+    features = _joined(profiles, user) | _joined(ads, ad)
     sparse = {"user": user, "adgroup_id": ad} | {c: features[c] for c in ("cms_segid", *AD[:-1])}
     dense = {column: features[column] for column in LEVELS} | {
         "pid": np.unique(shown["pid"], return_inverse=True)[1].astype(np.float64),
@@ -116,3 +116,10 @@ def _features(path: Path, key: str, columns: tuple[str, ...]) -> pd.DataFrame:
         price = _click.numbers(path, table, "price", gaps=True)
         values["price"] = _click.only(path, table, "price", price, ~(price < 0), "0 or more")
     return pd.DataFrame(values, index=ids)
+
+
+def _joined(table: pd.DataFrame, keys: np.ndarray) -> dict[str, np.ndarray]:
+    """Each column of a table for the keys, float64 [N], with what is missing filled; keys may be missing as well."""
+    places = table.index.get_indexer(pd.Index(keys))
+    columns = {name: np.append(values, np.nan) for name, values in table.items()}  # place -1 is the end
+    return {str(name): _click.filled(values[places]) for name, values in columns.items()}

@@ -245,6 +245,12 @@ def with_effects(**second: Any) -> list[dict[str, Any]]:
         ("strategies", ["max-common"], ["strategies.0: unknown strategy 'max-common'. Did you mean 'max_common'?"]),
         ("blocks.0.dataset", "cifar", ["blocks.0.dataset: unknown dataset 'cifar'. Did you mean 'cifar10'?"]),
         ("blocks.1.families", ["vgg"], ["blocks.1.families.0: 'vgg' does not read the text samples", "charcnn, vdcnn"]),
+        ("blocks.0.dataset", "movielens", ["'vgg' does not read the click samples of 'movielens'. Families that do: "]),
+        (
+            "blocks.0.dataset",
+            "synthetic",
+            ["'vgg' does not read the vector samples of 'synthetic'. Families that do: "],
+        ),
         ("blocks.0.protocols", ["shrt"], ["blocks.0.protocols.0: unknown protocol 'shrt'. Did you mean 'short'?"]),
         ("blocks.0.familys", [], ["blocks.0.familys: unknown key 'familys'. Did you mean 'families'?"]),
         ("datasets.cifar10.lokal", "x", ["datasets.cifar10.lokal: unknown key 'lokal'. Did you mean 'local'?"]),

@@ -49,7 +49,7 @@ def test_options_are_checked_against_the_signature() -> None:
 def test_every_option_says_what_it_may_be_and_its_default_is_allowed(kind: str) -> None:
     for name in registry.names(kind):
         known = registry.keywords(kind, name)
-        assert set(registry.allowed(kind, name)) == set(known)
+        assert set(registry.allowed(kind, name)) == {key for key, value in known.items() if not isinstance(value, bool)}
         registry.check_options(kind, name, known)
 
 

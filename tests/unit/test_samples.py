@@ -55,6 +55,22 @@ def test_card(tmp_path: Path) -> None:
     }
 
 
+def test_named_arrays(tmp_path: Path) -> None:
+    """One file of rows, mapped as any other; the card holds what a model is built for, and the names of the columns."""
+    rows = np.zeros(4, [("dense", "<f4", (2,)), ("sparse", "<i4", (1,))])
+    rows["dense"], rows["sparse"][:, 0] = [0.5, 1.5], [0, 1, 2, 1]
+    made = Split(rows, np.arange(4) % 2, np.zeros(4, np.int32))
+    fields = {"dense": ("age", "price"), "sparse": ("user",)}
+    prepared = Prepared(made, made, ("a", "b"), (), (2, 3), fields)
+    card = samples.write(tmp_path, prepared, dataset="made", kind="click", source=SOURCE, options={})
+
+    assert card["shape"] == [2, 3] and card["fields"] == {"dense": ["age", "price"], "sparse": ["user"]}
+    assert card == samples.read_card(tmp_path)
+    found = samples.read(tmp_path, "train").samples
+    assert isinstance(found, np.memmap) and found.dtype == rows.dtype and np.array_equal(found, rows)
+    assert np.array_equal(found["sparse"][[3, 1]], [[1], [1]])
+
+
 def test_no_groups(tmp_path: Path) -> None:
     write(tmp_path, groups=False)
     assert samples.read(tmp_path, "train").groups is None

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from flexifed.data.transforms import ImageTransform, SpectrogramTransform, TextTransform, Transform, VectorTransform
+from flexifed.data.transforms import (
+    ClickTransform,
+    ImageTransform,
+    SpectrogramTransform,
+    TextTransform,
+    Transform,
+    VectorTransform,
+)
 from flexifed.settings.rng import stream
 
 IMAGE = ImageTransform(mean=(0.5,), std=(0.25,), crop_padding=1)
@@ -114,6 +121,13 @@ def test_vectors_are_left_as_they_are() -> None:
     x = torch.tensor([[1.5, -2.0]])
     for out in (VectorTransform().train(x, {}), VectorTransform().test(x)):
         assert out.dtype == torch.float32 and torch.equal(out, x)
+
+
+def test_named_arrays_are_left_as_they_are() -> None:
+    x = {"dense": torch.tensor([[0.5, -1]]), "sparse": torch.tensor([[7, 0]], dtype=torch.int32)}
+    for out in (ClickTransform().train(x, {}), ClickTransform().test(x)):
+        assert torch.equal(out["dense"], x["dense"])
+        assert out["sparse"].dtype == torch.int64 and out["sparse"].tolist() == [[7, 0]]
 
 
 @pytest.mark.parametrize("transform", [IMAGE, AUDIO, TextTransform(), VectorTransform()])
