@@ -92,6 +92,7 @@ def test_card_matches_the_arrays(data: Miniature) -> None:
 @pytest.mark.parametrize("data", CLICK, indirect=True)
 def test_click_data_fit_their_card(data: Miniature) -> None:
     """The card holds what a model is built for: dense features and rows of tables, all of which are there."""
+    assert registry.task(data.name) == "click_through"
     dense, *tables = data.card["shape"]
     assert {name: len(columns) for name, columns in data.card["fields"].items()} == {
         "dense": dense,
