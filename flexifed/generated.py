@@ -34,6 +34,9 @@ QUEUES = {
     "fedavg-mnist": ["studies/fedavg_mnist.yaml", "overlays/local-data.yaml"],
     "mcmahan": ["studies/mcmahan.yaml", "overlays/local-data.yaml"],
     "horizontal": ["studies/horizontal.yaml", "overlays/local-data.yaml"],
+    "selection": ["studies/selection.yaml"],
+    "fairness": ["studies/fairness.yaml"],
+    "click-through": ["studies/click_through.yaml", "overlays/local-data.yaml"],
     "disagreement-few": ["studies/disagreement.yaml", "overlays/small.yaml", "overlays/disagreement-few.yaml"],
 }
 """Studies whose cells are queued in `results/reference/`, with their files in `config/`."""

@@ -71,6 +71,8 @@ class Run:
         for key, kind in (("protocol", Mapping), ("family_options", Mapping), ("engine", str), ("precision", str)):
             if not isinstance(settings.get(key), kind):
                 raise UserError(f"settings.{key}: expected {kind.__name__}, got {settings.get(key)!r}.")
+        if not isinstance(settings.get("strategy_options", {}), Mapping):
+            raise UserError(f"settings.strategy_options: expected Mapping, got {settings['strategy_options']!r}.")
         for name in (values["study"], cell.protocol):
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
                 raise UserError(f"{name!r} cannot be the name of a study or protocol: letters, digits, - and _ can.")

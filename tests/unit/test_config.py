@@ -347,7 +347,7 @@ FAULTS = """\
 16: protocols.official.rouns: unknown key 'rouns'. Did you mean 'rounds'? Known: averaging, batch_size,
 17: protocols.official.optimiser.learning_rate: expected a number, got 'fast'.
 17: protocols.official.optimiser.momentum: expected less than 1, got 1.
-19: protocols.short.preset: unknown preset 'offical'. Did you mean 'official'? Known: clean, mcmahan, official,
+19: protocols.short.preset: unknown preset 'offical'. Did you mean 'official'? Known: clean, fedscale_guide, femnist,
 21: protocols.short.versions: expected a list, got 'V1'.
 22: protocols.short.partition.options.alfa: unknown option of partitioner 'dirichlet' 'alfa'. Did you mean 'alpha'?
 22: protocols.short.partition.options.min_size: option 'min_size' of partitioner 'dirichlet' must be a whole number

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +74,21 @@ def nobody() -> Server:
     return Server([], [], Mean(), lambda client: pytest.fail("nobody starts"), torch.device("cpu"))
 
 
+class Nothing:
+    """An attendance that depends on nothing."""
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        assert state == {}
+
+
 @pytest.mark.parametrize("change", [*OLDER, *OTHER])
 def test_a_checkpoint_is_used_as_a_record_is(tmp_path: Path, change: str) -> None:
     identity = {"cell": "any", **JOB.settings()}
     older = copy.deepcopy(json.loads(json.dumps(identity)))
     (OLDER | OTHER)[change](older)
-    assert Checkpoints(tmp_path, older, 0, nobody()).save(Saved(1, History(), ()))
-    restored = Checkpoints(tmp_path, identity, 0, nobody()).restore()
+    assert Checkpoints(tmp_path, older, 0, nobody(), Nothing()).save(Saved(1, History(), ()))
+    restored = Checkpoints(tmp_path, identity, 0, nobody(), Nothing()).restore()
     assert (restored is not None) == (change in OLDER)

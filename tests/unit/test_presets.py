@@ -157,7 +157,14 @@ def test_presets_name_the_numbers_they_correspond_to() -> None:
 
 
 def test_presets_of_fedavg_are_their_sources_settings() -> None:
-    assert set(EVERY) - set(PRESETS) == {"shaoxiongji", "mcmahan", "practicing_fl"}
+    assert set(EVERY) - set(PRESETS) == {
+        "shaoxiongji",
+        "mcmahan",
+        "practicing_fl",
+        "femnist",
+        "q_ffl",
+        "fedscale_guide",
+    }
     for preset in (EVERY["shaoxiongji"], EVERY["mcmahan"]):
         assert (preset.clients, preset.cohort_size(), preset.slices, preset.test_set) == (100, 10, 1, "whole")
         assert (preset.local_epochs, preset.batch_size, preset.tests) == (5, 10, ("aggregated",))

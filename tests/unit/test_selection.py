@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flexifed.training.cohort import cohort
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
