@@ -253,6 +253,22 @@ def race_table() -> str:
     return typeset.markdown_table(heads, rows, words=(0, 1))
 
 
+def clicks_table() -> str:
+    """`docs/clicks.csv`, which `tests.scale.clicks` writes."""
+    heads = [
+        "server",
+        "threads",
+        "s a round",
+        "s of its SGD steps alone",
+        "ratio",
+        "model, MB",
+        "sent by a participant, MB",
+    ]
+    rows = pd.read_csv(ROOT / "docs/clicks.csv", dtype=str).to_dict("records")
+    cells = [[titles.title(row["strategy"]), *list(row.values())[1:]] for row in rows]
+    return typeset.markdown_table(heads, cells, words=(0,))
+
+
 def precision_table() -> str:
     """Final accuracy of the same cells in each precision, in percent, and the mean difference to float32."""
     cells = sorted(path.parent for path in ENGINES["fast, bfloat16"].glob("cells/**/run.json"))
@@ -312,6 +328,7 @@ def contents() -> dict[Path, str]:
             "bench-cpu": lambda: summary.markdown(REFERENCE / "bench-cpu"),
             "precision": precision_table,
             "race": race_table,
+            "clicks": clicks_table,
         },
     }
     files = {path: filled(path.read_text(), parts) for path, parts in readmes.items()}
