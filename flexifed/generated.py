@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from flexifed.analysis import board, effects, effects_text, finals, published, tables, titles, typeset
+from flexifed.analysis import board, effects, effects_text, finals, metrics, published, tables, titles, typeset
 from flexifed.bench import summary
 from flexifed.reference import queue
 from flexifed.reference import text as referencetext
@@ -211,7 +211,8 @@ def lines_table(study: str) -> str:
         [row["protocol"], titles.title(row["strategy"]), typeset.number(row), str(row["n_seeds"])]
         for _, row in lines.iterrows()
     ]
-    return typeset.markdown_table(["protocol", "strategy", "accuracy [%]", "seeds"], rows, words=(0, 1))
+    quantity = f"{metrics.titles(lines['dataset'])} [%]"
+    return typeset.markdown_table(["protocol", "strategy", quantity, "seeds"], rows, words=(0, 1))
 
 
 def board_table() -> str:

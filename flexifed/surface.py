@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from flexifed.analysis import collect, finals, tables
+from flexifed.analysis import collect, finals, metrics, tables
 from flexifed.settings import layout, registry
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import Protocol, from_dict
@@ -35,12 +35,15 @@ def results(study_folder: str | Path) -> pd.DataFrame:
 
         - `dataset`, `family`, `strategy`, `protocol`, `seed`: the cell, by registered names; seed is an integer;
         - `round`: communication round, from 1; only evaluated rounds are there (`evaluate_every`);
-        - `client`: 0 .. clients - 1; `version`: the version of the family that it trains, e.g. `V1`;
-        - `phase`: `local` (after local training) or `aggregated` (after the averaging that follows it);
-        - `metric`: `accuracy` (on the client's test samples, in `eval()`), `accuracy_train_mode` (likewise with dropout
-          and batch statistics, as in the authors' script), `loss` (test, mean cross-entropy in nats), `train_loss`
-          (mean over the round's local training, nats; phase `local`);
-        - `value`: accuracies 0 .. 1.
+        - `client`: 0 .. clients - 1, or -1 for what is of several together: the tested clients of a version, whose
+          scores a metric such as AUC needs at once, or the whole round; `version`: the version of the family that it
+          trains, e.g. `V1`;
+        - `phase`: `local` (after local training), `aggregated` (after the averaging that follows it), or `clock`;
+        - `metric`: those of the data set's task, on the client's test samples in `eval()` (`accuracy`, `loss` in nats;
+          `auc`, `gauc` of clicks), `accuracy_train_mode` (likewise with dropout and batch statistics, as in the
+          authors' script), `train_loss` (mean over the round's local training, nats; phase `local`); in the phase
+          `clock` `seconds` (simulated, since the start) and `dropped` (invited and not kept);
+        - `value`: 0 .. 1, if it is no loss, time or count.
 
     Raises:
         UserError: the folder holds no finished cell.
@@ -75,7 +78,8 @@ def runs(study_folder: str | Path) -> pd.DataFrame:
 def draw(
     study_folder: str | Path, dataset: str | None = None, family: str | None = None, protocol: str | None = None
 ) -> "Figure":
-    """The figure of convergence of one block of a study: accuracy after aggregation, in `eval()`, against rounds.
+    """The figure of convergence of one block of a study: the data set's metric after aggregation, in `eval()`,
+    against rounds.
 
     A panel per version, a line per strategy (mean over clients and seeds) with its interval over seeds.
 
@@ -100,7 +104,7 @@ def draw(
         protocols = {block["protocol"]: _protocol(same)}
         expected = [Cell(*values) for values in same[collect.CELL].itertuples(index=False)]
         first = tables.table1(finals.final_numbers(cells, protocols), table, expected, protocols)
-        curves = collect.read_curves(cells, **block, phase="aggregated", metric="accuracy")
+        curves = metrics.curves(cells, phase="aggregated", **block)
         return convergence.draw(curves, first)
 
 

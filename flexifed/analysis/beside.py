@@ -181,11 +181,11 @@ def _values(row: finals.Row, protocol: Protocol, metric: str, at: float, curves:
     of_line = curves[(curves[CELL[:4]] == list(row[:4])).all(axis=1) & (curves["version"] == protocol.versions[0])]
     found = {}
     for seed, curve in of_line[of_line["seed"].isin(row.seeds)].groupby("seed"):
-        accuracy = curve.set_index("round")["accuracy"].sort_index()
+        percent = curve.set_index("round")["value"].sort_index()
         if metric == "rounds_to":
-            found[seed] = rounds_to(accuracy, at)
-        elif at in accuracy.index:
-            found[seed] = float(accuracy.loc[int(at)])
+            found[seed] = rounds_to(percent, at)
+        elif at in percent.index:
+            found[seed] = float(percent.loc[int(at)])
     return pd.Series(found, dtype=float)
 
 

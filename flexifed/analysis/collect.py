@@ -166,11 +166,11 @@ def _digest(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_curves(cells: Path, **equal: str) -> pd.DataFrame:
-    """The rows of `cells.parquet` in which each named column has the given value, e.g. `metric="accuracy"`."""
+def read_curves(cells: Path, **equal: str | Sequence[str]) -> pd.DataFrame:
+    """The rows of `cells.parquet` in which each named column has the given value or one of several: `metric="loss"`."""
     wanted = None
     for column, value in equal.items():
-        matches = pc.field(column) == value
+        matches = pc.field(column).isin([value] if isinstance(value, str) else list(value))
         wanted = matches if wanted is None else wanted & matches
     table: pd.DataFrame = pq.read_table(cells, filters=wanted).to_pandas()
     return table

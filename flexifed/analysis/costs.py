@@ -35,7 +35,8 @@ def costs(seeds: pd.DataFrame, runs: pd.DataFrame, table1: pd.DataFrame) -> pd.D
         table1: Table 1 of the study, for its lines and notes.
 
     Returns:
-        Columns `LINE`, n_seeds, accuracy (percent, mean over versions and seeds, by `speed.FINAL`), then per client
+        Columns `LINE`, n_seeds, accuracy (percent, of the data set's metric, whichever it is: mean over versions and
+        seeds, by `speed.FINAL`), then per client
         (means over clients and runs): mb_up, mb_down (per round), their `_low` and `_high` (the versions with the
         fewest and the most), rounds, mb_in_all (up and down); then target (percent, mean over seeds), n_target (seeds
         that have one), not_reached (how many of them stay below it), rounds_to_target (mean over seeds; NaN where any
@@ -47,7 +48,7 @@ def costs(seeds: pd.DataFrame, runs: pd.DataFrame, table1: pd.DataFrame) -> pd.D
         records = _same(runs, line, LINE)
         mean = _same(seeds, line, LINE)
         mean = mean[mean["version"] == finals.MEAN]
-        row: dict[str, Any] = {**line, "n_seeds": len(mean), "accuracy": mean["accuracy"].mean()}
+        row: dict[str, Any] = {**line, "n_seeds": len(mean), "accuracy": mean["final"].mean()}
         row |= traffic(records["bytes_by_client"]) | {"rounds": records["rounds"].mean()}
         both = row["mb_up"] + row["mb_down"]
         row |= {"mb_in_all": both * row["rounds"]} | _to_target(mean)

@@ -100,7 +100,7 @@ def by_seed(
     trained = {cell.protocol for cell in expected}
     effects = [effect for effect in effects if {effect.protocol, effect.base} <= trained]
     readings = [(e.protocol, e.final) for e in effects] + [(e.base, protocols[e.base].final) for e in effects]
-    accuracy = _accuracies(cells, protocols, list(dict.fromkeys(readings)))
+    numbers = _final_numbers(cells, protocols, list(dict.fromkeys(readings)))
     there = set(expected)
     found = []
     for block in dict.fromkeys((cell.dataset, cell.family) for cell in expected):
@@ -112,21 +112,21 @@ def by_seed(
                 if cell.protocol != effect.base or changed not in there:
                     continue
                 line = (*block, effect.factor, effect.level, effect.protocol, effect.base, "; ".join(effect.combines))
-                after = accuracy.get((changed, effect.final), math.nan)
-                before = accuracy.get((cell, protocols[effect.base].final), math.nan)
+                after = numbers.get((changed, effect.final), math.nan)
+                before = numbers.get((cell, protocols[effect.base].final), math.nan)
                 found.append((*line, cell.strategy, cell.seed, after, before, after - before))
     table = pd.DataFrame(found, columns=[*LINE, "seed", "changed", "unchanged", "effect"])
     return table.assign(interaction=_interactions(table, effects))
 
 
-def _accuracies(
+def _final_numbers(
     cells: Path, protocols: Mapping[str, Protocol], readings: Sequence[tuple[str, FinalNumber]]
 ) -> dict[tuple[Cell, FinalNumber], float]:
     """Final numbers (percent, mean over versions) of the cells that are there, by the rule they are read with."""
     found = {}
     for name, final in readings:
         numbers = finals.final_numbers(cells, {name: replace(protocols[name], final=final)})
-        means = numbers.loc[numbers["version"] == finals.MEAN, [*CELL, "accuracy"]]
+        means = numbers.loc[numbers["version"] == finals.MEAN, [*CELL, "final"]]
         for line in means.itertuples(index=False, name=None):
             found[Cell(*line[:5]), final] = line[5]
     return found

@@ -1,7 +1,8 @@
 """Final numbers, in percent, and the lines of a study that they belong to.
 
-A cell's final number of a version: each client's curve is reduced by the protocol's `final` rule, then the mean over
-the version's clients. A line is the cells that differ only in their seed.
+A cell's final number of a version: each client's curve, of the metric of the data set's task, is reduced by the
+protocol's `final` rule, then the mean over the version's clients. Where only the clients together have that metric, as
+with areas under a curve, it is their curve that is reduced. A line is the cells that differ only in their seed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from flexifed.analysis.collect import CELL, read_curves
+from flexifed.analysis import metrics
+from flexifed.analysis.collect import CELL
 from flexifed.analysis.titles import strategy_rank
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import FinalNumber, Protocol
@@ -18,7 +20,6 @@ from flexifed.system.errors import UserError
 
 MEAN = "mean"
 """Stands for a version: the mean over the protocol's versions."""
-METRICS = {"eval": "accuracy", "train": "accuracy_train_mode"}
 
 PHASES = {"aggregated": "after aggregation", "local": "after local training and before aggregation"}
 MODES = {"eval": "tested in eval()", "train": "tested in training mode"}
@@ -101,25 +102,25 @@ def final_numbers(
         mode: used instead of the protocols' own.
 
     Returns:
-        Columns of the cell, version (`mean`: mean over the versions) and accuracy (percent).
+        Columns of the cell, version (`mean`: mean over the versions) and final (percent, of the data set's metric).
 
     Raises:
-        UserError: a protocol's final number is a training-mode accuracy before aggregation, which is not recorded.
+        UserError: a protocol's final number is of a test in training mode before aggregation, which is not recorded.
     """
     found = []
     for name, protocol in protocols.items():
         final = protocol.final
         if phase is None and mode is None and (final.phase, final.mode) == ("local", "train"):
             raise UserError(
-                f"protocols.{name}.final: the training-mode accuracy is recorded after aggregation only; "
+                f"protocols.{name}.final: the test in training mode is recorded after aggregation only; "
                 "use `phase: aggregated` or `mode: eval`."
             )
-        curves = read_curves(cells, protocol=name, phase=phase or final.phase, metric=METRICS[mode or final.mode])
+        curves = metrics.curves(cells, phase=phase or final.phase, mode=mode or final.mode, protocol=name)
         clients = reduce_curve(curves, final, protocol.rounds)
         versions = _mean_value(clients, [*CELL, "version"])
         found += [versions, _mean_value(versions, CELL).assign(version=MEAN)]
     table = pd.concat(found, ignore_index=True)
-    return table.assign(accuracy=100 * table.pop("value"))
+    return table.assign(final=100 * table.pop("value"))
 
 
 def _mean_value(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -127,13 +128,13 @@ def _mean_value(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def seeds_by_line(numbers: pd.DataFrame) -> dict[tuple[str, ...], "pd.Series[float]"]:
-    """Accuracies (percent) indexed by seed, by (dataset, family, strategy, protocol, version)."""
+    """Final numbers (percent) indexed by seed, by (dataset, family, strategy, protocol, version)."""
     line = ["dataset", "family", "strategy", "protocol", "version"]
     groups = numbers.groupby(line, observed=True, sort=False)
-    return {tuple(map(str, key)): group.set_index("seed")["accuracy"] for key, group in groups}
+    return {tuple(map(str, key)): group.set_index("seed")["final"] for key, group in groups}
 
 
 def of_seeds(by_line: Mapping[tuple[str, ...], "pd.Series[float]"], row: Row, version: str) -> "pd.Series[float]":
-    """The row's accuracies, of those of its expected seeds that are there."""
+    """The row's final numbers, of those of its expected seeds that are there."""
     found = by_line.get((*row[:4], version), pd.Series(dtype=float))
     return found[[seed for seed in row.seeds if seed in found.index]]

@@ -48,7 +48,7 @@ def claims(numbers: pd.DataFrame, seeds: pd.DataFrame, table1: pd.DataFrame) -> 
         `paper_high` are filled only where Table 1 sets both lines beside the paper, and `beside_paper` says where the
         interval lies, see `position`; else it is `not comparable`, and `note` holds what Table 1 notes on the lines.
     """
-    accuracy, rounds = _pairs(numbers, "accuracy"), _pairs(seeds, "rounds")
+    final, rounds = _pairs(numbers, "final"), _pairs(seeds, "rounds")
     found = []
     for key, block in typeset.blocks(table1):
         lines = block[block["strategy"].isin([OURS, THEIRS])]
@@ -58,7 +58,7 @@ def claims(numbers: pd.DataFrame, seeds: pd.DataFrame, table1: pd.DataFrame) -> 
         for version, pair in lines.groupby("version", sort=False):
             where = (*key, str(version))
             comparable = bool(pair["paper"].notna().all())
-            of_seeds = accuracy.get(where, _NOTHING)
+            of_seeds = final.get(where, _NOTHING)
             gain = statistics.summarise(of_seeds[OURS] - of_seeds[THEIRS])
             found.append((*where, "gain", *_judged("gain", gain, 0, comparable), note))
             of_seeds = rounds.get(where, _NOTHING)

@@ -1,7 +1,7 @@
 """When a curve reaches a target, by a rule of our own: the paper states none for its speeds.
 
-- The curve of a cell and version is the accuracy after aggregation, tested in eval(), mean over the version's clients;
-  `mean` is the mean over the versions' curves.
+- The curve of a cell and version is the data set's metric after aggregation, tested in eval(), mean over the version's
+  clients; `mean` is the mean over the versions' curves.
 - The target of a seed and version is `FRACTION` of Clustered-FL's final number of the same block, seed and version. It
   is below 1 so that it lies where curves still rise: on a plateau, noise would choose the round.
 - The final number here is the mean over the last tenth of the rounds (`FINAL`), whatever rule the protocol has for its
@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flexifed.analysis import finals, statistics
-from flexifed.analysis.collect import CELL, read_curves
+from flexifed.analysis import finals, metrics, statistics
+from flexifed.analysis.collect import CELL
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import FinalNumber, Protocol
 
@@ -45,13 +45,14 @@ def curves(cells: Path) -> pd.DataFrame:
         cells: `cells.parquet`.
 
     Returns:
-        Columns of the cell, version (`mean` too), round and accuracy (percent, after aggregation, in eval()).
+        Columns of the cell, version (`mean` too), round and value (the data set's metric after aggregation in eval(),
+        percent).
     """
-    clients = _in_words(read_curves(cells, phase=FINAL.phase, metric=finals.METRICS[FINAL.mode]))
+    clients = _in_words(metrics.curves(cells, phase=FINAL.phase, mode=FINAL.mode))
     by_version = clients.groupby([*CELL, "version", "round"], sort=False)["value"].mean().reset_index()
     means = by_version.groupby([*CELL, "round"], sort=False)["value"].mean().reset_index().assign(version=finals.MEAN)
     table = pd.concat([by_version, means], ignore_index=True)
-    return table.assign(accuracy=100 * table.pop("value"))
+    return table.assign(value=100 * table["value"])
 
 
 def _in_words(table: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +64,7 @@ def reached(curve: "pd.Series[float]", target: float, window: int) -> float:
     """The first round in which the running mean is at least the target; infinite if there is none.
 
     Args:
-        curve: accuracy (percent), indexed by evaluated round, ascending.
+        curve: percent, indexed by evaluated round, ascending.
         target: percent.
         window: rounds, evaluated or not, that the running mean goes back over.
     """
@@ -83,7 +84,7 @@ def by_seed(cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Proto
         protocols: the study's protocols by name.
 
     Returns:
-        Columns of the cell, version (`mean` too), accuracy (percent, by `FINAL`), target (percent; NaN where the
+        Columns of the cell, version (`mean` too), final (percent, by `FINAL`), target (percent; NaN where the
         seed's cell of Clustered-FL is not there) and rounds (NaN where there is no target, infinite where it is not
         reached).
     """
@@ -94,9 +95,9 @@ def by_seed(cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Proto
     wanted = [Cell(*cell) in there for cell in numbers[CELL].itertuples(index=False, name=None)]
     numbers = numbers[np.array(wanted, dtype=bool)]
     block = ["dataset", "family", "protocol", "seed", "version"]
-    yardstick = numbers[numbers["strategy"] == YARDSTICK].set_index(block)["accuracy"].rename("target")
+    yardstick = numbers[numbers["strategy"] == YARDSTICK].set_index(block)["final"].rename("target")
     table = numbers.merge(FRACTION * yardstick, how="left", on=block)
-    of = {key: curve.set_index("round")["accuracy"] for key, curve in curves(cells).groupby([*CELL, "version"])}
+    of = {key: curve.set_index("round")["value"] for key, curve in curves(cells).groupby([*CELL, "version"])}
 
     def rounds(*cell_and_version: Any, target: float) -> float:
         if math.isnan(target):
@@ -106,4 +107,4 @@ def by_seed(cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Proto
 
     places = table[[*CELL, "version"]].itertuples(index=False, name=None)
     found = [rounds(*place, target=target) for place, target in zip(places, table["target"], strict=True)]
-    return table[[*CELL, "version", "accuracy", "target"]].assign(rounds=np.array(found, dtype=float))
+    return table[[*CELL, "version", "final", "target"]].assign(rounds=np.array(found, dtype=float))

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 ROUNDING_ERROR = 1e-9
-"""Percentage points below which a difference of two accuracies is arithmetic, not measurement."""
+"""Percentage points below which a difference of two numbers is arithmetic, not measurement."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ _TITLES = {
     "fedavgm": "FedAvgM",
     "fedprox": "FedProx",
     "fedyogi": "FedYogi",
+    "q_fedavg": "q-FedAvg",
     "server_rate": "Server rate",
 }
 

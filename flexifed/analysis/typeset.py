@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 import pandas as pd
 
+from flexifed.analysis import metrics
 from flexifed.analysis.titles import title, version_title
 
 _LATEX = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "±": r"$\pm$", "–": "--"})
@@ -83,10 +84,12 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], words:
 
 def markdown(table: pd.DataFrame) -> str:
     """Table 1 as Markdown, a section per block."""
+    quantity = metrics.capital(metrics.titles(table["dataset"]))
     text = [
         "# Table 1",
         "",
-        "Accuracy in percent. Mean over seeds ± half-width of the 95 % Student t interval over seeds; one seed has no",
+        f"{quantity} in percent. Mean over seeds ± half-width of the 95 % Student t interval over seeds; one seed "
+        "has no",
         "interval. The paper's numbers, and ours less the paper's (delta), stand below ours only where setting and",
         "data allow the comparison.",
     ]
@@ -101,7 +104,8 @@ def markdown(table: pd.DataFrame) -> str:
 
 def latex(table: pd.DataFrame) -> str:
     """Table 1 as LaTeX, one `tabular` per block; needs the package booktabs."""
-    text = ["% Accuracy in percent: mean and half-width of the 95 % Student t interval over seeds. Needs booktabs."]
+    quantity = metrics.capital(metrics.titles(table["dataset"]))
+    text = [f"% {quantity} in percent: mean and half-width of the 95 % Student t interval over seeds. Needs booktabs."]
     for (dataset, family, protocol), block in blocks(table):
         columns = header(family, block)
         caption = f"{block_title(dataset, family, protocol)} ({seeds_text(block)})"

@@ -1,4 +1,4 @@
-"""The figure of one block's convergence: accuracy against rounds, a panel per version."""
+"""The figure of one block's convergence: the metric of its data set against rounds, a panel per version."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flexifed.analysis import tables
-from flexifed.analysis.collect import read_curves
+from flexifed.analysis import metrics, tables
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.titles import version_title
 from flexifed.figures.curves import band_text, curve, rounds_axis, seed_counts
@@ -20,12 +19,12 @@ _HOLLOW: dict[str, Any] = {"markersize": 6, "markerfacecolor": "white", "linesty
 
 @styled
 def draw(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
-    """Accuracy after aggregation against rounds, in the manner of the paper's Figure 4.
+    """The data set's metric after aggregation against rounds, in the manner of the paper's Figure 4.
 
     A panel per version, a line per strategy.
 
     Args:
-        curves: rows of `cells.parquet` of one block (dataset, family, protocol), phase `aggregated`, metric `accuracy`.
+        curves: as `metrics.curves` gives them, of one block (dataset, family, protocol), phase `aggregated`.
         table: the block's rows of Table 1. It names the strategies, those that are missing too, and holds the paper's
             numbers where they are comparable: hollow triangles at the right margin.
 
@@ -51,7 +50,7 @@ def draw(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
         rounds_axis(panel)
     within_percent(panels[0])
     figure.supxlabel(wrapped(figure, f"communication round\n{band_text(counts)}"), fontsize=8)
-    figure.supylabel("accuracy [%]", fontsize=9)
+    figure.supylabel(f"{metrics.title(str(table['dataset'].iloc[0]))} [%]", fontsize=9)
     there = set(table.loc[table["n_seeds"] > 0, "strategy"])
     published = [Line2D([], [], **_HOLLOW, marker="<", color="black", label="paper's Table 1")]
     strategy_legend(figure, palette, there, *(published if table["paper"].notna().any() else []))
@@ -63,9 +62,7 @@ def write(cells: Path, table1: Path, stem: Path, *, dataset: str, family: str, p
 
     Where no cell of the block is there, the figure says so.
     """
-    curves = read_curves(
-        cells, dataset=dataset, family=family, protocol=protocol, phase="aggregated", metric="accuracy"
-    )
+    curves = metrics.curves(cells, phase="aggregated", dataset=dataset, family=family, protocol=protocol)
     table = tables.read(table1)
     same = (table[["dataset", "family", "protocol"]] == [dataset, family, protocol]).all(axis=1)
     save(draw(curves, table[same]), stem)

@@ -1,4 +1,4 @@
-"""The figure of a study's costs: accuracy against what a client has sent and received, a panel per block."""
+"""The figure of a study's costs: final numbers against what a client has sent and received, a panel per block."""
 
 import math
 import textwrap
@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from flexifed.analysis import finals, speed, tables
+from flexifed.analysis import finals, metrics, speed, tables
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks
-from flexifed.figures.style import QUIET, colours, grid, legend_above, panel_title, save, styled
+from flexifed.figures.style import QUIET, colours, grid, label_values, legend_above, panel_title, save, styled
 
 _TARGET: Final = ":"
 """Line style of the target."""
@@ -44,10 +44,11 @@ def draw(curves: pd.DataFrame, costs: pd.DataFrame) -> Figure:
     figure.supxlabel(
         "sent and received since the start [MB per client, mean over clients]\n"
         "line: mean over versions and seeds\n"
-        "dashed: no bytes at all, drawn at its final accuracy",
+        "dashed: no bytes at all, drawn at its final number",
         fontsize=8,
     )
-    figure.supylabel("accuracy after aggregation [%]", fontsize=9)
+    quantities = [f"{metrics.title(key[0])} after aggregation [%]" for key, _ in parts]
+    label_values(figure, panels, quantities, "y")
     silent = set(costs.loc[costs["mb_in_all"] == 0, "strategy"])
     handles: list[Artist] = [
         Line2D([], [], color=palette[name], linewidth=2, linestyle="--" if name in silent else "-", label=title(name))
@@ -75,7 +76,7 @@ def _panel(panel: Axes, means: pd.DataFrame, block: pd.DataFrame, palette: dict[
         if per_round == 0:
             panel.axhline(line["accuracy"], color=colour, linestyle="--", linewidth=1.1)
             continue
-        curve = means[means["strategy"] == line["strategy"]].groupby("round")["accuracy"].mean()
+        curve = means[means["strategy"] == line["strategy"]].groupby("round")["value"].mean()
         panel.plot(
             per_round * curve.index, curve, color=colour, linewidth=1.1, marker="o", markevery=[-1], markersize=4
         )

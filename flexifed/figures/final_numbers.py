@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flexifed.analysis import tables
+from flexifed.analysis import metrics, tables
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks
-from flexifed.figures.style import QUIET, colours, grid, legend_above, panel_title, save, styled
+from flexifed.figures.style import QUIET, colours, grid, label_values, legend_above, panel_title, save, styled
 
 _AROUND: dict[str, Any] = {"marker": "D", "markersize": 9, "markerfacecolor": "none", "linestyle": "none"}
 
@@ -36,7 +36,8 @@ def draw(table: pd.DataFrame) -> Figure:
     for panel, (key, block) in zip(panels, parts, strict=True):
         _dots(panel, block, palette)
         panel_title(panel, block_title(*key), 36)
-    figure.supxlabel("accuracy [%], mean over versions", fontsize=9)
+    quantities = [f"{metrics.title(key[0])} [%], mean over versions" for key, _ in parts]
+    label_values(figure, panels, quantities, "x")
     handles: list[Artist] = [Line2D([], [], color="black", marker="o", label="ours, mean and 95 % interval over seeds")]
     if table["paper"].notna().any():
         handles.append(Line2D([], [], **_AROUND, color="black", label="paper's Table 1"))

@@ -6,8 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flexifed.analysis import tables
-from flexifed.analysis.collect import read_curves
+from flexifed.analysis import metrics, tables
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks
@@ -16,6 +15,7 @@ from flexifed.figures.style import (
     QUIET,
     colours,
     grid,
+    label_values,
     panel_title,
     save,
     strategy_legend,
@@ -28,17 +28,16 @@ PERCENT = 0.01
 
 
 @styled
-def draw(curves: pd.DataFrame, table: pd.DataFrame, *, quantity: str = "accuracy [%]", unit: float = PERCENT) -> Figure:
-    """A quantity (accuracy after aggregation) against rounds, mean over the versions: a panel per block, a line per
-    strategy.
+def draw(curves: pd.DataFrame, table: pd.DataFrame, *, quantity: str = "", unit: float = PERCENT) -> Figure:
+    """A quantity against rounds, mean over the versions: a panel per block, a line per strategy.
 
     A version's value is the mean over its clients, a seed's the mean over the versions, as in a final number. Panels
     have scales of their own, since data sets differ.
 
     Args:
-        curves: rows of `cells.parquet` of the whole study, phase `aggregated`, metric `accuracy`, or others.
+        curves: of the whole study: as `metrics.curves` gives them, or rows of another metric.
         table: Table 1 of the study, which names the blocks and strategies, those that are missing too.
-        quantity: what the curves are of, with its unit, for the axis.
+        quantity: what the curves are of, with its unit; by default each data set's metric.
         unit: the unit, in that of the curves: 0.01 for percent.
     """
     parts = list(blocks(table[table["version"] == MEAN]))
@@ -59,7 +58,8 @@ def draw(curves: pd.DataFrame, table: pd.DataFrame, *, quantity: str = "accuracy
         if unit == PERCENT:
             within_percent(panel)
     figure.supxlabel(wrapped(figure, f"communication round\n{band_text(counts, 'study', 'the versions')}"), fontsize=8)
-    figure.supylabel(f"{quantity}, mean over versions", fontsize=9)
+    quantities = [f"{quantity or f'{metrics.title(key[0])} [%]'}, mean over versions" for key, _ in parts]
+    label_values(figure, panels, quantities, "y")
     strategy_legend(figure, palette, set(table.loc[table["n_seeds"] > 0, "strategy"]))
     return figure
 
@@ -76,4 +76,4 @@ def _absent(panel: Axes, block: pd.DataFrame) -> None:
 
 def write(cells: Path, table1: Path, stem: Path) -> None:
     """`draw` of `cells.parquet` and `table1.csv`, as PNG and SVG."""
-    save(draw(read_curves(cells, phase="aggregated", metric="accuracy"), tables.read(table1)), stem)
+    save(draw(metrics.curves(cells, phase="aggregated"), tables.read(table1)), stem)

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Callable, Container, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import matplotlib
 import pandas as pd
@@ -178,6 +178,15 @@ def legend_below(figure: Figure, handles: Sequence[Artist], columns: int, headin
         columnspacing=1.2,
         fontsize=8,
     )
+
+
+def label_values(figure: Figure, panels: Sequence[Axes], quantities: Sequence[str], axis: Literal["x", "y"]) -> None:
+    """Say what an axis is of: once for the figure where all panels have the same quantity, else at each of them."""
+    if len(set(quantities)) == 1:
+        getattr(figure, f"sup{axis}label")(quantities[0], fontsize=9)
+        return
+    for panel, quantity in zip(panels, quantities, strict=True):
+        getattr(panel, f"set_{axis}label")(quantity)
 
 
 def within_percent(panel: Axes) -> None:

@@ -1,4 +1,4 @@
-"""The figure of a study's sweep: final accuracy against a quantity, a panel per data set and family."""
+"""The figure of a study's sweep: final numbers against a quantity, a panel per data set and family."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flexifed.analysis import sweep, tables
+from flexifed.analysis import metrics, sweep, tables
 from flexifed.analysis.titles import strategy_rank, title
 from flexifed.analysis.typeset import by_family
 from flexifed.figures.style import (
@@ -16,6 +16,7 @@ from flexifed.figures.style import (
     bars_text,
     colours,
     grid,
+    label_values,
     save,
     strategy_legend,
     styled,
@@ -29,7 +30,7 @@ _SPREAD = 0.25
 
 @styled
 def draw(table: pd.DataFrame) -> Figure:
-    """Final accuracy (mean over versions) with its 95 % interval against the value, a line per strategy.
+    """Final numbers (mean over versions) with its 95 % interval against the value, a line per strategy.
 
     The strategies of one value stand side by side. A strategy's line has the values at which the study has it.
 
@@ -54,7 +55,8 @@ def draw(table: pd.DataFrame) -> Figure:
     alone = "; without a bar: one seed" if (table["n_seeds"] == 1).any() else ""
     below = [table["over"].iloc[0], bars_text(table, alone), *sweep.remarks(table)]
     figure.supxlabel(wrapped(figure, "\n".join(below)), fontsize=8)
-    figure.supylabel("final accuracy [%], mean over versions", fontsize=9)
+    quantities = [f"final {metrics.title(str(block['dataset'].iloc[0]))} [%], mean over versions" for _, block in parts]
+    label_values(figure, panels, quantities, "y")
     strategy_legend(figure, palette, set(table.loc[table["n_seeds"] > 0, "strategy"]))
     return figure
 

@@ -30,7 +30,7 @@ def section(sources: Sources) -> Section:
 def row(line: pd.Series) -> list[str]:
     """Setting, what, published, ours, the interval of one more seed, seeds, verdict, source."""
     rounds = line["metric"] == "rounds_to"
-    what = f"rounds to {line['at']:g} %" if rounds else f"accuracy, round {line['at']:g}"
+    what = f"rounds to {line['at']:g} %" if rounds else f"{line['metric']}, round {line['at']:g}"
     absent = line["not_reached"]
     return [
         f"{title(line['strategy'])}, {line['protocol']}",

@@ -17,7 +17,7 @@ def section(sources: Sources) -> Section:
     table = effects.read(sources.tables_folder / "effects.csv")
     claims = [Points(effects_text.claims(block), heading) for heading, block in by_family(table)]
     parts: list[Part] = [*claims, Remark(effects_text.LEGEND)]
-    parts += pictures.of_kind(sources.figures, "effects")
+    parts += pictures.of_kind(sources, "effects")
     about = (
         f"An effect may name a rule of its own for its changed protocol. {sources.rules()}" if sources.finals else ""
     )

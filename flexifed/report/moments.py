@@ -1,4 +1,4 @@
-"""When and how accuracy is measured: before and after aggregation, in eval() and in training mode."""
+"""When and how the metric is measured: before and after aggregation, in eval() and in training mode."""
 
 import pandas as pd
 
@@ -15,7 +15,11 @@ def section(sources: Sources) -> Section:
         "rounds are those of the protocol's final number; when and how it was tested is what the columns say. "
         + sources.rules()
     )
-    return Section("When and how accuracy is measured", [grid(sources.table("phases"))], about)
+    return Section(
+        f"When and how {sources.metric} {'are' if ' and ' in sources.metric else 'is'} measured",
+        [grid(sources.table("phases"))],
+        about,
+    )
 
 
 def grid(table: pd.DataFrame) -> Grid:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from flexifed.analysis import finals, tables
+from flexifed.analysis import finals, metrics, tables
 from flexifed.analysis.collect import CELL, read_runs
 from flexifed.analysis.statistics import Verdict
 from flexifed.settings.cell import Cell
@@ -53,6 +53,11 @@ class Sources:
     def table1(self) -> pd.DataFrame:
         """Table 1."""
         return self.table("table1")
+
+    @property
+    def metric(self) -> str:
+        """What the study's numbers are of: `accuracy`; where data sets differ, with their names behind."""
+        return metrics.titles(cell.dataset for cell in self.expected)
 
     def table(self, name: str) -> pd.DataFrame:
         """A table by the name of its CSV file."""

@@ -4,15 +4,16 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
+from flexifed.analysis import metrics
 from flexifed.analysis.titles import title
 from flexifed.report.parts import Picture, Section, Sources
 
 CAPTIONS = {
     "effects": "What each change does to the final number of each strategy. Bars: 95 % Student t interval over seeds. "
     "Filled markers: the interval leaves zero out. Ticks: the sum of the effects that a pair combines.",
-    "sweep": "Final accuracy, mean over versions, with its 95 % Student t interval over seeds, a line per strategy. "
+    "sweep": "Final {metric}, mean over versions, with its 95 % Student t interval over seeds, a line per strategy. "
     "The strategies of one value stand side by side.",
-    "overview": "Accuracy right after aggregation, in eval(), against communication rounds: mean over versions. One "
+    "overview": "{Metric} right after aggregation, in eval(), against communication rounds: mean over versions. One "
     "panel per block of the study, one line per strategy, as in the paper's Figure 4; what the band is stands under "
     "the panels.",
     "loss": "Mean training loss of a round's participants against communication rounds: mean over versions. One panel "
@@ -22,20 +23,20 @@ CAPTIONS = {
     "source that the protocol is meant to reproduce. Grey: not compared.",
     "final_numbers": "Mean over versions of every line of Table 1 with its 95 % interval over seeds. Hollow diamonds: "
     "the paper's numbers, only where setting and data allow the comparison.",
-    "costs": "Accuracy right after aggregation, in eval(), against the megabytes that a client has sent and received, "
-    "mean over versions and seeds. Dashed: strategies that send nothing, at their final accuracy. Dots: the target.",
-    "convergence": "Accuracy right after aggregation, in eval(), against communication rounds. One panel per version, "
+    "costs": "{Metric} right after aggregation, in eval(), against the megabytes that a client has sent and received, "
+    "mean over versions and seeds. Dashed: strategies that send nothing, at their final number. Dots: the target.",
+    "convergence": "{Metric} right after aggregation, in eval(), against communication rounds. One panel per version, "
     "one line per strategy; what the band is stands under the panels. Hollow triangles at the right: the paper's "
     "numbers, only where setting and data allow the comparison.",
     "class_mix": "Samples of each client by class, training set on the left and test set on the right.",
     "sharing": "Who averages which layer with whom. Rows are clients, columns are layers from input to output; cells "
     "of one colour in a column are averaged together, grey is kept personal, blank is beyond the version's last layer.",
 }
-"""What a kind of figure shows; a figure's file is `{kind}.{what}.svg` or `.png`."""
+"""What a kind of figure shows, of the study's metric; a figure's file is `{kind}.{what}.svg` or `.png`."""
 
 HEADINGS = {
     "effects": "What each factor does",
-    "sweep": "Final accuracy by value",
+    "sweep": "Final numbers by value",
     "overview": "Convergence at a glance",
     "loss": "Training loss",
     "errors": "Beside the published numbers",
@@ -48,7 +49,12 @@ HEADINGS = {
 
 
 def _gallery(sources: Sources, kind: str) -> Section:
-    return Section(HEADINGS[kind], of_kind(sources.figures, kind), CAPTIONS[kind])
+    return Section(HEADINGS[kind], of_kind(sources, kind), caption(sources, kind))
+
+
+def caption(sources: Sources, kind: str) -> str:
+    """What a kind of figure shows in this study."""
+    return CAPTIONS[kind].format(metric=sources.metric, Metric=metrics.capital(sources.metric))
 
 
 def overview(sources: Sources) -> Section:
@@ -81,14 +87,15 @@ def sharing(sources: Sources) -> Section:
     return _gallery(sources, "sharing")
 
 
-def of_kind(figures: Sequence[Path], kind: str) -> list[Picture]:
+def of_kind(sources: Sources, kind: str) -> list[Picture]:
     """The figures of a kind. Files with the same content are one figure: many protocols have the same plans."""
     titles: dict[str, list[str]] = {}
-    for path in figures:
+    for path in sources.figures:
         if path.name.split(".")[0] == kind:
             titles.setdefault(_uri(path), []).append(figure_title(*_named(path)))
+    what = caption(sources, kind)
     captions = {uri: "; ".join(names) for uri, names in titles.items()}
-    return [Picture(caption, f"{caption}. {CAPTIONS[kind]}", uri) for uri, caption in captions.items()]
+    return [Picture(names, f"{names}. {what}", uri) for uri, names in captions.items()]
 
 
 def _uri(path: Path) -> str:

@@ -23,7 +23,7 @@ def section(sources: Sources) -> Section:
     parts: list[Part] = [Points(deviation_text.claims(errors, totals))]
     if errors["error"].notna().any():
         parts += [Remark(deviation_text.LEGEND), in_all(totals)]
-        parts += pictures.of_kind(sources.figures, "errors")
+        parts += pictures.of_kind(sources, "errors")
         parts += by_cell(errors)
     beside = list(grids(sources.table1, sources.table("published")))
     return Section(pictures.HEADINGS["errors"], [*parts, *([CAUTION] if beside else []), *beside], sources.rules())

@@ -1,4 +1,4 @@
-"""Final accuracy along the quantity that a study varies: whether more of it is better, then figure and numbers."""
+"""Final numbers along the quantity that a study varies: whether more of it is better, then figure and numbers."""
 
 from collections.abc import Iterator
 
@@ -35,7 +35,7 @@ def section(sources: Sources) -> Section:
     levels, gains = (sources.table(name) for name in ("sweep", "sweep_gains"))
     parts: list[Part] = [Points(claims(block), name) for name, block in by_family(gains)]
     parts += [Remark(" ".join([LEGEND, *sweep.remarks(levels)]))]
-    parts += pictures.of_kind(sources.figures, "sweep")
+    parts += pictures.of_kind(sources, "sweep")
     return Section(
         heading, [*parts, *grids(levels, sources.table1)], f"Over the {levels['over'].iloc[0]}. {sources.rules()}"
     )

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from flexifed.analysis import metrics
 from flexifed.analysis.collect import CELL
 from flexifed.analysis.typeset import BESIDE, block_rows, block_title, blocks, header, notes, seeds_text
 from flexifed.report.parts import Entry, Grid, Link, Links, Section, Sources, anchor
@@ -11,9 +12,10 @@ from flexifed.settings.cell import Cell
 def section(sources: Sources) -> Section:
     """Every block of the study."""
     about = (
-        "Accuracy in percent. Mean over seeds ± half-width of the 95 % Student t interval over seeds; a single seed "
-        "has no interval. The paper's numbers, and ours less the paper's (delta), stand below ours only where setting "
-        "and data allow the comparison. The last column leads to the records of the runs that a line is made from."
+        f"{metrics.capital(sources.metric)} in percent. Mean over seeds ± half-width of the 95 % Student t interval "
+        "over seeds; a single seed has no interval. The paper's numbers, and ours less the paper's (delta), stand "
+        "below ours only where setting and data allow the comparison. The last column leads to the records of the runs "
+        "that a line is made from."
     )
     grids = [grid(key, block, sources.runs, sources.rules(key[2])) for key, block in blocks(sources.table1)]
     return Section("Table 1", grids, about)

@@ -174,4 +174,4 @@ def final(given: FinalNumber) -> Iterator[Fault]:
     """A final number is one that histories hold."""
     if (given.phase, given.mode) == ("local", "train"):
         reads: tuple[Place, ...] = (("final", "phase"), ("final", "mode"))
-        yield Fault(("final",), "the accuracy in training mode is recorded in phase `aggregated` only.", reads)
+        yield Fault(("final",), "the test in training mode is recorded in phase `aggregated` only.", reads)

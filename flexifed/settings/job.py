@@ -17,7 +17,8 @@ CHECKPOINT_MINUTES = 10.0
 
 KeepModels = Literal["none", "final", "best"]
 """What a study may ask for: nothing; the models of the last round; those of the evaluated round with the highest mean
-accuracy over all clients, tested in `eval()`, in the phase of the protocol's final number (the first one of equals)."""
+of the task's metric over all clients, tested in `eval()`, in the phase of the protocol's final number (the first one
+of equals)."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -107,7 +107,7 @@ class FinalNumber(Closed):
     phase: Phase = "aggregated"
     """After aggregation, or after local training and before it."""
     mode: Literal["eval", "train"] = "eval"
-    """Accuracy in `eval()`, or in training mode as the authors' script measures it."""
+    """Tested in `eval()`, or in training mode as the authors' script measures it."""
     clients: Literal["all", "first"] = "all"
     """A version's number is the mean over all of its clients, or that of its first client (a reproduction)."""
     rule: Literal["last_fraction", "last_rounds", "last", "best"] = "last_fraction"
@@ -117,7 +117,7 @@ class FinalNumber(Closed):
     rounds: Count = 50
     """For `last_rounds`."""
     decimals: Literal[None, 2] = None
-    """2 rounds every accuracy (a fraction of 1) to 0.01 first, as the authors' script does."""
+    """2 rounds every measurement (a fraction of 1) to 0.01 first, as the authors' script does."""
 
 
 @dataclass(frozen=True, kw_only=True)

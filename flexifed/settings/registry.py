@@ -97,6 +97,12 @@ def task(dataset: str) -> str:
     return found
 
 
+def metric_title(dataset: str) -> str:
+    """The metric of a data set's task as people read it: `accuracy`, `AUC`."""
+    found: str = constant("task", task(dataset), "TITLE")
+    return found
+
+
 def allowed(kind: str, name: str) -> dict[str, tuple[Any, ...]]:
     """A plugin's constant `ALLOWED`: for an option its words (none: any text), or its least and most number (None: no
     bound).

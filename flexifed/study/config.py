@@ -100,7 +100,7 @@ class Effect(Closed):
 
 
 class Sweep(Closed):
-    """A quantity whose value is all that the named protocols differ in: final accuracy against it."""
+    """A quantity whose value is all that the named protocols differ in: final numbers against it."""
 
     over: str = Field(min_length=1)
     """The quantity, e.g. `number of clients K`."""

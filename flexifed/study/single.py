@@ -137,7 +137,7 @@ def run(run: Run, device: str | None = None) -> Path:
 
     from flexifed.training.run import Inputs, run_cell
 
-    with rounds(str(job.cell), job.protocol.rounds) as progress:
+    with rounds(str(job.cell), job.protocol.rounds, title=registry.metric_title(job.cell.dataset)) as progress:
         run_cell(
             job,
             Inputs(prepared, partition_file, plan_file, devices_file if job.protocol.devices else None),

@@ -15,29 +15,30 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 class RoundProgress(Interface):
-    """Called after every round with the newest mean accuracy (0 .. 1) over the clients, None before the first one."""
+    """Called after every round with the newest mean of the task's metric (0 .. 1), None before the first."""
 
-    def __call__(self, round_number: int, accuracy: float | None) -> None: ...
+    def __call__(self, round_number: int, metric: float | None) -> None: ...
 
 
-def _accuracy(accuracy: float | None) -> str:
-    return "" if accuracy is None else f"accuracy {100 * accuracy:.1f} %"
+def _said(title: str, metric: float | None) -> str:
+    return "" if metric is None else f"{title} {100 * metric:.1f} %"
 
 
 @contextmanager
-def rounds(name: str, total: int, *, bar: bool | None = None) -> Iterator[RoundProgress]:
+def rounds(name: str, total: int, *, title: str, bar: bool | None = None) -> Iterator[RoundProgress]:
     """Report the rounds of one cell.
 
     Args:
         name: shown in front.
         total: number of rounds.
+        title: of the task's metric.
         bar: draw a bar; by default where standard error is a terminal.
     """
     if sys.stderr.isatty() if bar is None else bar:
         with tqdm(total=total, desc=name, unit="round") as drawn:
 
-            def draw(round_number: int, accuracy: float | None) -> None:
-                drawn.set_postfix_str(_accuracy(accuracy), refresh=False)
+            def draw(round_number: int, metric: float | None) -> None:
+                drawn.set_postfix_str(_said(title, metric), refresh=False)
                 drawn.update(round_number - drawn.n)
 
             yield draw
@@ -45,7 +46,7 @@ def rounds(name: str, total: int, *, bar: bool | None = None) -> Iterator[RoundP
     started = last = time.monotonic()
     first: int | None = None  # a run may go on after a checkpoint
 
-    def line(round_number: int, accuracy: float | None) -> None:
+    def line(round_number: int, metric: float | None) -> None:
         nonlocal last, first
         now = time.monotonic()
         first = first or round_number
@@ -54,7 +55,9 @@ def rounds(name: str, total: int, *, bar: bool | None = None) -> Iterator[RoundP
         last = now
         left = (now - started) / (round_number - first + 1) * (total - round_number)
         remaining = f"{tqdm.format_interval(left)} left" if round_number < total else "done"
-        log.info("%s", "  ".join(filter(None, [name, f"round {round_number}/{total}", _accuracy(accuracy), remaining])))
+        log.info(
+            "%s", "  ".join(filter(None, [name, f"round {round_number}/{total}", _said(title, metric), remaining]))
+        )
 
     yield line
 

@@ -1,6 +1,6 @@
 """Which weights of a run are kept: those of the last round, or of the best one.
 
-Weights are taken as they are when the accuracy that counts is measured: after aggregation or before it, as the
+Weights are taken as they are when the number that counts is measured: after aggregation or before it, as the
 protocol's final number says, and before the test in training mode, which may move the running statistics. They are
 those of the models that were tested then: of the round's participants, or one of each where several hold the same.
 """

@@ -173,7 +173,7 @@ def with_effects(**second: Any) -> list[dict[str, Any]]:
         ),
         ("effects", with_effects(combines=["fwe"]), ["effects.1.combines.0: unknown level 'fwe'. Did you mean 'few'?"]),
         ("effects", with_effects(final={"rul": "best"}), ["effects.1.final.rul: unknown key 'rul'"]),
-        ("effects", with_effects(final={"phase": "local", "mode": "train"}), ["effects.1.final: the accuracy in"]),
+        ("effects", with_effects(final={"phase": "local", "mode": "train"}), ["effects.1.final: the test in"]),
         (
             "sweep",
             {"over": "rounds", "levels": {"short": 3, "oficial": 502}},
@@ -223,7 +223,7 @@ def with_effects(**second: Any) -> list[dict[str, Any]]:
         (
             "protocols.short.final",
             {"phase": "local", "mode": "train"},
-            ["protocols.short.final: the accuracy in training"],
+            ["protocols.short.final: the test in training"],
         ),
         ("protocols.short.clients", 6, ["protocols.short.clients: 6 clients cannot hold 4 versions"]),
         ("protocols.short.versions", ["V1", "V7"], ["protocols.short.versions.1: unknown version of", "'V7'"]),
@@ -352,7 +352,7 @@ FAULTS = """\
 22: protocols.short.partition.options.alfa: unknown option of partitioner 'dirichlet' 'alfa'. Did you mean 'alpha'?
 22: protocols.short.partition.options.min_size: option 'min_size' of partitioner 'dirichlet' must be a whole number
 23: all_protocols.slice_pointer: unknown value 'stuck'. Known: frozen, walking, wraps_at_2500.
-23: all_protocols.final: the accuracy in training mode is recorded in phase `aggregated` only.
+23: all_protocols.final: the test in training mode is recorded in phase `aggregated` only.
 25: datasets.cifar10.optimiser.lr: unknown key 'lr'. Known: learning_rate, momentum, state, weight_decay.
 25: datasets.cifar10.options.colour: expected a number, text, or true or false, got [1].
 26: families.vgg.width: width of family 'vgg' must be between

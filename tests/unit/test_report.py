@@ -450,7 +450,8 @@ def test_many_blocks_of_one_strategy_have_no_orderings_and_tell_their_own_claim(
 def test_figures_with_the_same_content_are_shown_once(tmp_path: Path) -> None:
     for name, content in (("a", b"one"), ("b", b"two"), ("c", b"one")):
         (tmp_path / f"sharing.vgg.{name}.png").write_bytes(content)
-    shown = pictures.of_kind(sorted(tmp_path.iterdir()), "sharing")
+    sources = Sources("study", tmp_path, tmp_path, sorted(tmp_path.iterdir()), [cell("max_common", 0)])
+    shown = pictures.of_kind(sources, "sharing")
     assert [picture.caption for picture in shown] == ["VGG, protocol a; VGG, protocol c", "VGG, protocol b"]
 
 

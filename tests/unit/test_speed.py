@@ -27,7 +27,7 @@ def by_seed(folder: Path, accuracy: dict[Cell, dict[str, float]], protocol: Prot
 
 def of(table: pd.DataFrame, strategy: str, version: str) -> tuple[float, float, float]:
     (line,) = table[(table["strategy"] == strategy) & (table["version"] == version)].to_dict("records")
-    return line["accuracy"], line["target"], line["rounds"]
+    return line["final"], line["target"], line["rounds"]
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_an_ordering_that_is_not_there_is_claimed_as_often_as_the_interval_says(
 def numbers(strategy: str, values: dict[int, float]) -> pd.DataFrame:
     """Final numbers of a line by seed, as `finals.final_numbers` gives them."""
     line = {"dataset": "cifar10", "family": "vgg", "strategy": strategy, "protocol": "official", "version": finals.MEAN}
-    return pd.DataFrame([{**line, "seed": seed, "accuracy": value} for seed, value in values.items()])
+    return pd.DataFrame([{**line, "seed": seed, "final": value} for seed, value in values.items()])
 
 
 @given(st.dictionaries(st.integers(0, 9), st.tuples(accuracies, accuracies), min_size=2), st.data())

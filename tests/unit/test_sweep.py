@@ -184,7 +184,7 @@ def test_the_report_has_claims_a_figure_and_a_grid(tmp_path: Path) -> None:
     sources = report.Sources("s", tmp_path, tmp_path / "runs.parquet", figures, list(clients()), has_sweep=True)
     report.render(sources, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert page.index("Final accuracy by value") < page.index("The answer")
+    assert page.index("Final numbers by value") < page.index("The answer")
     for text in (
         "The claim that accuracy rises with the number of things: of ",
         "Over the number of things.",

@@ -92,7 +92,7 @@ def test_rounding_comes_before_the_mean() -> None:
 def test_mean_over_clients_then_over_versions(tmp_path: Path) -> None:
     """Versions weigh the same, however many clients they have."""
     cells, _ = write_study(tmp_path, {cell("standalone"): {"V1": (60.0, 70.0), "V2": 80.0}})
-    numbers = finals.final_numbers(cells, {"official": PROTOCOL}).set_index("version")["accuracy"]
+    numbers = finals.final_numbers(cells, {"official": PROTOCOL}).set_index("version")["final"]
     assert numbers.to_dict() == pytest.approx({"V1": 65.0, "V2": 80.0, "mean": 72.5})
 
 
@@ -101,7 +101,7 @@ def test_phase_and_mode_are_the_protocols(tmp_path: Path) -> None:
 
     def mean(**final: str) -> float:
         protocols = {"official": replace(PROTOCOL, final=FinalNumber(**final))}  # type: ignore[arg-type]
-        return float(finals.final_numbers(cells, protocols).set_index("version").loc["mean", "accuracy"])
+        return float(finals.final_numbers(cells, protocols).set_index("version").loc["mean", "final"])
 
     assert mean(phase="local") == pytest.approx(60.0)
     assert mean(mode="train") == pytest.approx(63.0)

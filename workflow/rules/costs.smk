@@ -1,5 +1,5 @@
 # Needs: the collected cells, and Table 1 for what may be set beside the paper.
-# Leaves: the paper's headline claims from our curves, what each line costs, and accuracy against bytes as a figure.
+# Leaves: the paper's headline claims from our curves, what each line costs, and the metric against bytes as a figure.
 # A stage of its own, because the rule for when a curve reaches a target is ours and may change without the tables.
 
 

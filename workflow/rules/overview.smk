@@ -1,5 +1,5 @@
 # Needs: the long table and Table 1.
-# Leaves: accuracy and training loss of the whole study by round, a panel per block. Asked for where the blocks fit into one figure.
+# Leaves: the metric and the training loss of the whole study by round, a panel per block. Asked for where the blocks fit into one figure.
 # A file of its own, because these are figures of the whole study where those of figures.smk are of a part.
 
 

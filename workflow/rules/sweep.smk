@@ -1,5 +1,5 @@
 # Needs: the collected cells. Included only where the study names a sweep.
-# Leaves: final accuracy along the quantity that the study varies, its gains paired by seed, and one figure.
+# Leaves: final numbers along the quantity that the study varies, its gains paired by seed, and one figure.
 # A stage of its own, because a sweep may be named and read in other ways without any training.
 
 

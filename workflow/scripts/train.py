@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from flexifed.settings import layout
+from flexifed.settings import layout, registry
 from flexifed.settings.cell import Cell
 from flexifed.settings.job import CHECKPOINT_MINUTES, Job
 from flexifed.system import interruption, logs, progress
@@ -17,7 +17,9 @@ interruption.end_with(int(os.environ["FLEXIFED_DRIVER"]))
 with logs.to(snakemake.log[0]):
     cell = Cell(**{**dict(snakemake.wildcards.items()), "seed": int(snakemake.wildcards.seed)})
     job = Job.from_settings(cell, snakemake.params.settings)
-    with progress.rounds(str(cell), job.protocol.rounds, bar=False) as report:
+    with progress.rounds(
+        str(cell), job.protocol.rounds, title=registry.metric_title(cell.dataset), bar=False
+    ) as report:
         run_cell(
             job,
             Inputs(
