@@ -10,7 +10,8 @@ Everything lands below `results/{study}/`:
     cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}/{history.parquet,run.json}   one training run
     cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}/models/       its models, where the study keeps them
     cells.parquet, runs.parquet                 every history and every run record; nothing later opens a cell again
-    tables/, figures/                           Table 1, claims, errors, costs, effects, sweeps; curves, sharing maps, class mixes
+    tables/, figures/                           Table 1, claims, errors, costs, effects, sweeps, fairness, simulated seconds;
+                                                curves, sharing maps, class mixes
     report.html                                 all of it on one page
     logs/, benchmarks/                          mirror the paths above
 
@@ -57,6 +58,16 @@ if STUDY.effects:
 if STUDY.sweep:
 
     include: "workflow/rules/sweep.smk"
+
+
+if layout.has_fairness(PROTOCOLS.values()):
+
+    include: "workflow/rules/fairness.smk"
+
+
+if layout.has_clock(PROTOCOLS.values()):
+
+    include: "workflow/rules/seconds.smk"
 
 
 include: "workflow/rules/report.smk"
@@ -106,4 +117,4 @@ rule inputs:
     input:
         of_cells(PARTITION),
         of_cells(PLAN),
-        of_cells(DEVICES, [cell for cell in CELLS if STUDY.protocol(cell.protocol).devices]),
+        of_cells(DEVICES, ON_DEVICES),

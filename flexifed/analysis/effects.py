@@ -168,14 +168,15 @@ def summaries(seeds: pd.DataFrame) -> pd.DataFrame:
             found.append(
                 {**named, "quantity": quantity, "n_seeds": summary.n_seeds, "difference": summary.mean}
                 | {"standard_error": summary.std / math.sqrt(max(1, summary.n_seeds))}
-                | {"ci95_low": summary.ci95_low, "ci95_high": summary.ci95_high, "outcome": _outcome(summary)}
+                | {"ci95_low": summary.ci95_low, "ci95_high": summary.ci95_high, "outcome": outcome(summary)}
                 | {"note": f"missing seeds: {', '.join(absent)}" if some else ""}
             )
     columns = "quantity n_seeds difference standard_error ci95_low ci95_high outcome note"
     return pd.DataFrame(found, columns=[*LINE, *columns.split()])
 
 
-def _outcome(difference: statistics.Summary) -> str:
+def outcome(difference: statistics.Summary) -> str:
+    """What the seeds say of a difference: one of `OUTCOMES`, or `none` where it is zero in each of several seeds."""
     if statistics.has_no_spread(difference) and abs(difference.mean) < statistics.ROUNDING_ERROR:
         return "none"
     return OUTCOMES[statistics.verdict(difference)]

@@ -75,6 +75,11 @@ def reached(curve: "pd.Series[float]", target: float, window: int) -> float:
     return float(rounds[there.argmax()]) if there.any() else math.inf
 
 
+def window(protocol: Protocol) -> int:
+    """Rounds that the running mean of `reached` goes back over."""
+    return max(1, round(WINDOW * protocol.rounds))
+
+
 def by_seed(cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Protocol]) -> pd.DataFrame:
     """When every cell that is there reaches its target.
 
@@ -102,8 +107,7 @@ def by_seed(cells: Path, expected: Sequence[Cell], protocols: Mapping[str, Proto
     def rounds(*cell_and_version: Any, target: float) -> float:
         if math.isnan(target):
             return math.nan
-        window = max(1, round(WINDOW * protocols[cell_and_version[3]].rounds))
-        return reached(of[cell_and_version].sort_index(), target, window)
+        return reached(of[cell_and_version].sort_index(), target, window(protocols[cell_and_version[3]]))
 
     places = table[[*CELL, "version"]].itertuples(index=False, name=None)
     found = [rounds(*place, target=target) for place, target in zip(places, table["target"], strict=True)]

@@ -45,6 +45,8 @@ WORDS = frozenset(
         "combines",
         "quantity",
         "outcome",
+        "variance_outcome",
+        "worst_tenth_outcome",
         "device",
         "note",
     ]

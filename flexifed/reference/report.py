@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from flexifed import report
-from flexifed.analysis import beside, collect, costs, deviation, effects, headline, tables
-from flexifed.figures import convergence, errors, final_numbers, loss, overview, sharing
+from flexifed.analysis import beside, collect, costs, deviation, effects, fairness, headline, seconds, tables
+from flexifed.figures import convergence, convergence_seconds, errors, final_numbers, loss, overview, sharing
 from flexifed.figures import costs as costs_figure
 from flexifed.figures import effects as effects_figure
 from flexifed.reference import queue
@@ -48,6 +48,8 @@ def render(folder: Path) -> Path:
         expected=[run.job.cell for run in runs],
         finals={run.job.cell.protocol: run.job.protocol.final for run in runs},
         has_effects=bool(effects.of_folder(folder)),
+        has_fairness=layout.has_fairness(run.job.protocol for run in runs),
+        has_clock=layout.has_clock(run.job.protocol for run in runs),
         records=Path(os.path.relpath(folder, out)),
     )
     report.render(sources, page)
@@ -62,6 +64,10 @@ def _write_tables(folder: Path, runs: tuple[Run, ...], curves: Path, records: Pa
     headline.write(curves, table1, written, expected=expected, protocols=protocols)
     costs.write(curves, records, table1, written, expected=expected, protocols=protocols)
     beside.write(curves, records, written, expected=expected, protocols=protocols)
+    if layout.has_fairness(protocols.values()):
+        fairness.write(curves, written, expected=expected, protocols=protocols)
+    if layout.has_clock(protocols.values()):
+        seconds.write(curves, written, expected=expected, protocols=protocols)
     presets = {name: name for name in protocols}  # a queue has protocols resolved; names of presets are theirs
     deviation.write(table1, records, written, expected=expected, protocols=protocols, presets=presets)
     if named:
@@ -86,6 +92,10 @@ def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
     for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/convergence.{dataset}.{family}.{protocol}")
         convergence.write(curves, table1, stems[-1], dataset=dataset, family=family, protocol=protocol)
+    on_devices = {run.job.cell for run in runs if run.job.protocol.devices}
+    for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there if c in on_devices):
+        stems.append(folder / f"figures/convergence_seconds.{dataset}.{family}.{protocol}")
+        convergence_seconds.write(curves, table1, stems[-1], dataset=dataset, family=family, protocol=protocol)
     for family, protocol in dict.fromkeys((c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/sharing.{family}.{protocol}")
         same = [c for c in there if (c.family, c.protocol) == (family, protocol)]

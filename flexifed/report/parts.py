@@ -31,6 +31,8 @@ class Sources:
         finals: by protocol, the rule for the final number; the page says nothing of protocols that are not here.
         has_effects: whether the study names effects, and so has `effects.csv`.
         has_sweep: whether the study names a sweep, and so has `sweep.csv` and `sweep_gains.csv`.
+        has_fairness: whether the study has `fairness.csv`.
+        has_clock: whether the study has `seconds.csv`.
         records: the folder that holds `cells/`, as seen from the page.
     """
 
@@ -42,6 +44,8 @@ class Sources:
     finals: Mapping[str, FinalNumber] = field(default_factory=dict, kw_only=True)
     has_effects: bool = False
     has_sweep: bool = False
+    has_fairness: bool = False
+    has_clock: bool = False
     records: Path = Path()
 
     @cached_property

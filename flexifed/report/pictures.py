@@ -28,6 +28,8 @@ CAPTIONS = {
     "convergence": "{Metric} right after aggregation, in eval(), against communication rounds. One panel per version, "
     "one line per strategy; what the band is stands under the panels. Hollow triangles at the right: the paper's "
     "numbers, only where setting and data allow the comparison.",
+    "convergence_seconds": "{Metric} right after aggregation, in eval(), against simulated time. One panel per "
+    "version, one line per strategy, up to the end of its shortest run; what the band is stands under the panels.",
     "class_mix": "Samples of each client by class, training set on the left and test set on the right.",
     "sharing": "Who averages which layer with whom. Rows are clients, columns are layers from input to output; cells "
     "of one colour in a column are averaged together, grey is kept personal, blank is beyond the version's last layer.",
@@ -43,6 +45,7 @@ HEADINGS = {
     "final_numbers": "Final numbers",
     "costs": "Costs",
     "convergence": "Convergence",
+    "convergence_seconds": "Time on devices",
     "class_mix": "Class mix of the clients",
     "sharing": "Who shares which layer",
 }

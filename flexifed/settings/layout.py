@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Protocol
 
 RESULTS = "results"
 
@@ -43,3 +44,18 @@ def study_folder(study: str) -> Path:
 def has_overview(cells: Iterable[Cell]) -> bool:
     """Whether a study's convergence is drawn in one figure as well: where its blocks are not too many panels."""
     return len({(cell.dataset, cell.family, cell.protocol) for cell in cells}) <= OVERVIEW_PANELS
+
+
+def tests_everybody(protocol: Protocol) -> bool:
+    """Whether every client is tested on its own samples, so that fairness among clients can be told."""
+    return protocol.tested == "all" and protocol.test_set == "shard"
+
+
+def has_fairness(protocols: Iterable[Protocol]) -> bool:
+    """Whether a study with these protocols has `tables/fairness.csv`."""
+    return any(map(tests_everybody, protocols))
+
+
+def has_clock(protocols: Iterable[Protocol]) -> bool:
+    """Whether a study with these protocols counts simulated seconds, and so has `tables/seconds.csv`."""
+    return any(protocol.devices is not None for protocol in protocols)

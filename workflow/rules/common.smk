@@ -80,6 +80,7 @@ COSTS = f"{FIGURES}/costs"
 SWEEP = f"{FIGURES}/sweep"
 OVERVIEW = f"{FIGURES}/overview"
 LOSS = f"{FIGURES}/loss"
+CONVERGENCE_SECONDS = f"{FIGURES}/convergence_seconds.{{dataset}}.{{family}}.{{protocol}}"
 ERRORS = f"{FIGURES}/errors"
 
 
@@ -99,6 +100,10 @@ def is_up_to_date(cell):
 COLLECTED = [cell for cell in CELLS if is_up_to_date(cell)] if PARTIAL else CELLS
 
 
+PROTOCOLS = {name: STUDY.protocol(name) for name in dict.fromkeys(cell.protocol for cell in CELLS)}
+ON_DEVICES = [cell for cell in CELLS if PROTOCOLS[cell.protocol].devices]
+
+
 def figure_stems():
     """Every figure of the study, without its suffix; class mixes for the first seed of each partition."""
     seeds = {}
@@ -107,7 +112,16 @@ def figure_stems():
     class_mixes = [CLASS_MIX.format(dataset=d, protocol=p, seed=seed) for (d, p), seed in seeds.items()]
     whole = [EFFECTS] * bool(STUDY.effects) + [SWEEP] * (STUDY.sweep is not None)
     whole += [OVERVIEW, LOSS] * layout.has_overview(CELLS)
-    return [*whole, ERRORS, FINAL_NUMBERS, COSTS, *of_cells(CONVERGENCE), *of_cells(SHARING, COLLECTED), *class_mixes]
+    return [
+        *whole,
+        ERRORS,
+        FINAL_NUMBERS,
+        COSTS,
+        *of_cells(CONVERGENCE),
+        *of_cells(CONVERGENCE_SECONDS, ON_DEVICES),
+        *of_cells(SHARING, COLLECTED),
+        *class_mixes,
+    ]
 
 
 # Wildcards

@@ -15,6 +15,8 @@ rule report_page:
         beside=rules.beside.output.csv,
         costs=rules.costs.output.csv,
         sweep=rules.sweep.output if STUDY.sweep else [],
+        fairness=rules.fairness.output if layout.has_fairness(PROTOCOLS.values()) else [],
+        seconds=rules.seconds.output if layout.has_clock(PROTOCOLS.values()) else [],
         runs=f"{RESULTS}/runs.parquet",
         figures=[f"{stem}.{suffix}" for stem in figure_stems() for suffix in ("svg", "png")],
     output:
