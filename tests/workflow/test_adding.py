@@ -126,3 +126,19 @@ def test_a_method_from_the_document_trains_and_its_options_are_checked(repositor
     study.write_text((STUDY + strategies).replace("participants: 3", "participants: 9"))
     refused = run(repository, "python -m flexifed cells --config config/methods.yaml", code=2)
     assert "9 participants of 8 clients; ask for at most 8" in refused
+
+
+def test_a_task_from_the_document_is_what_the_data_set_is_measured_by(repository: Path) -> None:
+    (task,) = blocks("A task", "python")
+    (repository / "flexifed/tasks/five_guesses.py").write_text(task)
+    shutil.copy(repository / "flexifed/datasets/digits8.py", repository / "flexifed/datasets/guessed.py")
+    with (repository / "flexifed/datasets/guessed.py").open("a") as file:
+        file.write('\n\nTASK = "five_guesses"\n')
+    study = STUDY.replace("methods", "guesses").replace("digits8", "guessed") + "strategies: [fedavg]\n"
+    (repository / "config/guesses.yaml").write_text(study)
+    said = run(repository, "python -m flexifed cell --config config/guesses.yaml guessed mlp fedavg short 0")
+    assert re.search(r"round 3/3  accuracy of five guesses \d+\.\d %", said)
+    history = pd.read_parquet(repository / said.splitlines()[-1] / "history.parquet")
+    history = history[history["phase"] == "aggregated"]
+    of = history.pivot(index=["round", "client"], columns="metric", values="value")
+    assert (of["five_guesses"] >= of["accuracy"]).all() and of["five_guesses"].mean() > of["accuracy"].mean()
