@@ -19,6 +19,7 @@ _TITLES = {
     "resnet": "ResNet",
     "charcnn": "CharCNN",
     "vdcnn": "VDCNN",
+    "dlrm": "DLRM",
     "mlp": "MLP",
     "cnn": "CNN",
     "resnet18": "ResNet-18",

@@ -12,12 +12,12 @@ from flexifed.report.parts import Grid, Part, Section, Sources, points
 def section(sources: Sources) -> Section:
     """A grid per block, then the figure."""
     about = (
-        f"{metrics.capital(sources.metric)} here is {finals.rule(speed.FINAL)}, whatever the protocol's final number "
-        "is, so it may differ from Table 1's. MB are per client, mean over clients: averaged values as float32, up and "
-        f"down alike. The target is {100 * speed.FRACTION:.0f} % of {title(speed.YARDSTICK)}'s final number in the "
-        "same block and seed, for the mean over versions; what is needed to reach it is a mean over seeds, not given "
-        "where a seed stays below it. Seconds are whole runs, tests included, divided by their rounds, so they depend "
-        "on the machine and on what else ran on it; none are given where the runs of a block are from several devices."
+        f"Final numbers here are {finals.rule(speed.FINAL)}, whatever the protocol's final number is, so they may "
+        "differ from Table 1's. MB are per client, mean over clients: averaged values as float32, up and down alike. "
+        f"The target is {100 * speed.FRACTION:.0f} % of {title(speed.YARDSTICK)}'s final number in the same block and "
+        "seed, for the mean over versions; what is needed to reach it is a mean over seeds, not given where a seed "
+        "stays below it. Seconds are whole runs, tests included, divided by their rounds, so they depend on the "
+        "machine and on what else ran on it; none are given where the runs of a block are from several devices."
     )
     grids: list[Part] = [grid(key, block) for key, block in blocks(sources.table("costs"))]
     return Section(pictures.HEADINGS["costs"], [*grids, *pictures.of_kind(sources, "costs")], about)

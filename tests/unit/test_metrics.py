@@ -116,7 +116,7 @@ def test_tables_and_report_name_the_metric(tmp_path: Path) -> None:
     report.render(sources, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert "When and how AUC is measured" in page
-    assert "AUC here is mean over" in page
+    assert "Final numbers here are mean over" in page
     assert '<th scope="col">AUC</th>' in page
 
 

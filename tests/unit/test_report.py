@@ -475,7 +475,7 @@ def test_the_rule_of_the_final_number_stands_beside_each_table(tmp_path: Path) -
     report.render(sources, tmp_path / "report.html")
     text = " ".join(Page((tmp_path / "report.html").read_text()).words)
     assert text.count(both) == 5  # the answer, headline claims, moments, classifier, published numbers
-    assert f"Accuracy here is {usual}, whatever the protocol's final number is" in text
+    assert f"Final numbers here are {usual}, whatever the protocol's final number is" in text
     same = replace(sources, finals=dict.fromkeys("ab", best))
     assert same.rules() == f"Final number: {other}."
 
