@@ -373,3 +373,13 @@ def test_without_results_the_text_says_so(folder: Path) -> None:
     assert text.startswith("**There are no full-width results yet.** None of the 2 cells")
     with pytest.raises(UserError, match="no cell of its queue is there yet"):
         referencereport.render(Path("reference"))
+
+
+def test_fairness_and_simulated_seconds_are_reported_where_they_are_measured(folder: Path) -> None:
+    measured = {"versions": ["V1"], "participants": 2, "tested": "all", "devices": {"capacity": "lognormal"}}
+    write_queue(folder, protocols={"tiny": {**PROTOCOL, **measured}}, strategies=["fedavg", "oort"])
+    assert go(5) == ([], ["done", "done"])
+    page = referencereport.render(Path("reference"))
+    assert Path("reference/figures/convergence_seconds.digits.vgg.tiny.png").is_file()
+    text = page.read_text()
+    assert 'id="fairness"' in text and 'id="time-on-devices"' in text
