@@ -14,10 +14,10 @@ from typing import Any
 from flexifed import models
 from flexifed.bench.sizes import Limit
 from flexifed.bench.turns import in_turn, ratios, spread
-from flexifed.bench.workload import CLASSES, SHAPES
 from flexifed.settings import registry
 from flexifed.sharing import prefix_tree
 from flexifed.sharing.layers import chain
+from flexifed.sharing.planning import CLASSES, SHAPES
 
 COLUMNS = (
     "family", "clients", "candidate", "comparisons", "per_client", "repetitions", "seconds", "seconds_low",

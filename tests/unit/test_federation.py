@@ -113,7 +113,7 @@ def test_evaluation_counts_right_answers_and_changes_nothing(tmp_path: Path) -> 
         inputs = assembled.transform.test(assembled.test.inputs[torch.from_numpy(turn.client.test)])
         answers = model_of(assembled, turn).eval()(inputs).argmax(1).numpy()
         labels = assembled.test.labels.numpy()[turn.client.test]
-        assert evaluation.accuracy == sum(a == b for a, b in zip(answers, labels, strict=True)) / len(labels)
+        assert evaluation.means["accuracy"] == sum(a == b for a, b in zip(answers, labels, strict=True)) / len(labels)
 
 
 def test_aggregated_clients_of_a_group_hold_equal_layers(tmp_path: Path) -> None:

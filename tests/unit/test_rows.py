@@ -91,6 +91,26 @@ def test_rows_that_nobody_asked_for_stay_as_they_were(tmp_path: Path) -> None:
         assert changed and set(changed) <= rows
 
 
+def test_personal_users_stay_with_their_clients(tmp_path: Path) -> None:
+    job = of("personal_users", participants=8, rounds=1, tested="all")
+    assembled = federations.assemble(tmp_path, job)
+    shared = federations.assemble(tmp_path, of("fedavg", participants=8, rounds=1, tested="all"))
+    rows = [len(client.layout.rows["users.weight"]) for client in assembled.clients]
+    federations.loop(assembled, registry.load("engine", "serial").create(assembled))
+    states = [numbers.state() for numbers in federations.numbers(assembled)]
+    fc1 = {state["bottom.fc1.weight"].sum().item() for state in states}
+    assert len(fc1) == 1, "all else is shared"
+    both = set(assembled.clients[0].layout.rows["users.weight"].tolist())
+    both &= set(assembled.clients[1].layout.rows["users.weight"].tolist())
+    of_user = [
+        state["users.weight"][client.layout.rows["users.weight"].tolist().index(min(both))]
+        for state, client in zip(states[:2], assembled.clients, strict=False)
+    ]
+    assert not torch.equal(*of_user), "both have trained the row of this user, each for itself"
+    sent = [a - b for a, b in zip(shared.attendance.traffic, assembled.attendance.traffic, strict=True)]
+    assert all(0 < saved <= 4 * 16 * n for saved, n in zip(sent, rows, strict=True))
+
+
 def test_tested_on_the_whole_set_once_for_all(tmp_path: Path) -> None:
     history = federations.history(federations.run(tmp_path, of(test_set="whole")))
     found = history[history.metric == "auc"]
