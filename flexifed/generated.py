@@ -16,6 +16,7 @@ from flexifed.bench import summary
 from flexifed.reference import queue
 from flexifed.reference import text as referencetext
 from flexifed.report import beside as beside_text
+from flexifed.report.parts import Grid
 from flexifed.settings import registry
 from flexifed.settings.protocol import Protocol
 from flexifed.study import config
@@ -213,6 +214,23 @@ def lines_table(study: str) -> str:
     ]
     quantity = f"{metrics.titles(lines['dataset'])} [%]"
     return typeset.markdown_table(["protocol", "strategy", quantity, "seeds"], rows, words=(0, 1))
+
+
+def grid_tables(study: str, name: str, grid: Callable[[pd.DataFrame], Grid]) -> str:
+    """A table of a reference study as its report shows it, with a title for each of its blocks.
+
+    Args:
+        study: folder of `results/reference/`.
+        name: of the table, e.g. `fairness`.
+        grid: makes a block's rows into text.
+    """
+    found = []
+    for key, block in typeset.blocks(tables.read(REFERENCE / study / f"tables/{name}.csv")):
+        made = grid(block)
+        rows = [[str(entry) for entry in row] for row in made.rows]
+        notes = "".join(f"\n\n{note}." for note in made.notes)
+        found.append(f"**{typeset.block_title(*key)}**\n\n{typeset.markdown_table(made.columns, rows)}{notes}")
+    return "\n\n".join(found)
 
 
 def board_table() -> str:

@@ -33,6 +33,20 @@ _TITLES = {
     "fedyogi": "FedYogi",
     "q_fedavg": "q-FedAvg",
     "server_rate": "Server rate",
+    "power_of_choice": "Power-of-Choice",
+    "personal_users": "Personal users",
+    # Settings of a strategy under a name of its own, in config/studies/.
+    "oort_fedscale": "Oort (FedScale)",
+    "remembered": "Power-of-Choice (remembered)",
+    "yogi_fedscale": "FedYogi (FedScale)",
+    "yogi_flower": "FedYogi (Flower)",
+    "yogi_tff": "FedYogi (TFF)",
+    "q0": "q-FedAvg (q = 0)",
+    "q01": "q-FedAvg (q = 0.1)",
+    "q1": "q-FedAvg (q = 1)",
+    "q5": "q-FedAvg (q = 5)",
+    "q1_training": "q-FedAvg (q = 1, training loss)",
+    "q5_training": "q-FedAvg (q = 5, training loss)",
 }
 
 
