@@ -14,6 +14,7 @@ rule collect:
         f"{RESULTS}/logs/collect.log",
     benchmark:
         f"{RESULTS}/benchmarks/collect.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

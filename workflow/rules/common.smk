@@ -9,12 +9,14 @@ from pathlib import Path
 
 import yaml
 
-sys.path.insert(0, str(workflow.basedir))
-# Jobs import the package from this checkout, whether or not it is installed, and stop when this process is gone.
-inherited = dict(os.environ).get("PYTHONPATH")
-os.environ.update(
-    PYTHONPATH=os.pathsep.join(filter(None, [str(workflow.basedir), inherited])), FLEXIFED_DRIVER=str(os.getpid())
-)
+# The package of this checkout, whether or not it is installed. Where the workflow alone is fetched, as a module from a public
+# host, there is none beside it, and the installed one is used. Jobs do the same, and stop when this process is gone.
+CHECKOUT = Path(workflow.snakefile).parents[2]
+if (CHECKOUT / "flexifed").is_dir():
+    sys.path.insert(0, str(CHECKOUT))
+    inherited = dict(os.environ).get("PYTHONPATH")
+    os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(CHECKOUT), inherited])))
+os.environ.update(FLEXIFED_DRIVER=str(os.getpid()))
 
 from snakemake.exceptions import WorkflowError
 
@@ -33,8 +35,14 @@ if PARTIAL not in ("true", "false"):
 PARTIAL = PARTIAL == "true"
 
 
+# The name under which another workflow imports this one, which then has its configuration from there.
+MODULE = __name__
+
+
 def config_sources():
     """What the configuration is merged from, in that order: the default study, files given by hand, `--config`."""
+    if MODULE:
+        return [studyfile.Source(f"config of module {MODULE}", config)]
     given = list(workflow.overwrite_configfiles)
     default = [path for path in workflow.configfiles if path not in given]
     sources = [studyfile.read(studyfile.near(path)) for path in [*default, *given]]
@@ -48,7 +56,12 @@ except UserError as error:
 
 
 def study_file():
-    """The study's own file, over which further ones are laid: the default where it was read, else the first one given."""
+    """The study's own file, over which further ones are laid: the default where it was read, else the first one given.
+
+    None where another workflow gives the configuration.
+    """
+    if MODULE:
+        return None
     given = list(workflow.overwrite_configfiles)
     default = [path for path in workflow.configfiles if path not in given]
     return next((Path(path) for path in (*default, *given)), None)
@@ -61,6 +74,10 @@ PACKAGE = registry.PACKAGE
 # Paths
 
 RESULTS = str(layout.study_folder(STUDY.name))
+if workflow.modifier.modify_path(RESULTS) != RESULTS:
+    raise WorkflowError(
+        f"module {MODULE}: no `prefix`, please: results go to {RESULTS}. Give the study another name instead."
+    )
 SOURCE, DATA, PARTITION, PLAN, DEVICES, CELL = (
     f"{RESULTS}/{pattern}"
     for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.DEVICES, layout.CELL)
@@ -221,7 +238,7 @@ def final_rules():
 
 # What a cell asks a scheduler for
 
-REQUEST = yaml.safe_load(Path(f"{workflow.basedir}/workflow/resources.yaml").read_text())
+REQUEST = yaml.safe_load(Path(workflow.source_path("../resources.yaml")).read_text())
 
 
 def shares_one_request():

@@ -3,12 +3,6 @@
 # A stage of its own, because the rule for when a curve reaches a target is ours and may change without the tables.
 
 
-localrules:
-    headline,
-    costs,
-    costs_figure,
-
-
 rule headline:
     input:
         cells=f"{RESULTS}/cells.parquet",
@@ -19,6 +13,7 @@ rule headline:
         f"{RESULTS}/logs/headline.log",
     benchmark:
         f"{RESULTS}/benchmarks/headline.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -42,6 +37,7 @@ rule costs:
         f"{RESULTS}/logs/costs.log",
     benchmark:
         f"{RESULTS}/benchmarks/costs.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -63,6 +59,7 @@ rule costs_figure:
         f"{RESULTS}/logs/figures/costs.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/costs.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

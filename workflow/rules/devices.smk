@@ -12,6 +12,7 @@ rule devices:
         f"{RESULTS}/logs/{layout.DEVICES}.log",
     benchmark:
         f"{RESULTS}/benchmarks/{layout.DEVICES}.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

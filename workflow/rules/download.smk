@@ -11,6 +11,7 @@ rule download:
     benchmark:
         f"{RESULTS}/benchmarks/{layout.DATA}.download.tsv"
     retries: 1
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

@@ -3,11 +3,6 @@
 # A stage of its own, because effects may be named and read in other ways without any training.
 
 
-localrules:
-    effects,
-    effects_figure,
-
-
 rule effects:
     input:
         cells=f"{RESULTS}/cells.parquet",
@@ -20,6 +15,7 @@ rule effects:
         f"{RESULTS}/logs/effects.log",
     benchmark:
         f"{RESULTS}/benchmarks/effects.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -41,6 +37,7 @@ rule effects_figure:
         f"{RESULTS}/logs/figures/effects.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/effects.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

@@ -3,11 +3,6 @@
 # A stage of its own, because what others publish, and what may be compared with it, changes without any training.
 
 
-localrules:
-    errors,
-    errors_figure,
-
-
 rule errors:
     input:
         table1=f"{TABLES}/table1.csv",
@@ -19,6 +14,7 @@ rule errors:
         f"{RESULTS}/logs/errors.log",
     benchmark:
         f"{RESULTS}/benchmarks/errors.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -42,6 +38,7 @@ rule errors_figure:
         f"{RESULTS}/logs/figures/errors.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/errors.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

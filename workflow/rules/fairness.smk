@@ -3,11 +3,8 @@
 # A stage of its own, because what is called fair may change without any training.
 
 
-localrules:
-    fairness,
-
-
 rule fairness:
+    localrule: True
     input:
         cells=f"{RESULTS}/cells.parquet",
     output:

@@ -14,6 +14,7 @@ rule convergence:
         f"{RESULTS}/logs/figures/convergence.{{dataset}}.{{family}}.{{protocol}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/convergence.{{dataset}}.{{family}}.{{protocol}}.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -33,6 +34,7 @@ rule final_numbers:
         f"{RESULTS}/logs/figures/final_numbers.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/final_numbers.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -54,6 +56,7 @@ rule class_mix:
         f"{RESULTS}/logs/figures/class_mix.{{dataset}}.{{protocol}}.seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/class_mix.{{dataset}}.{{protocol}}.seed{{seed}}.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -72,6 +75,7 @@ rule sharing:
         f"{RESULTS}/logs/figures/sharing.{{family}}.{{protocol}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/sharing.{{family}}.{{protocol}}.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

@@ -3,11 +3,6 @@
 # A file of its own, because these are figures of the whole study where those of figures.smk are of a part.
 
 
-localrules:
-    overview,
-    loss,
-
-
 rule overview:
     input:
         cells=f"{RESULTS}/cells.parquet",
@@ -19,6 +14,7 @@ rule overview:
         f"{RESULTS}/logs/figures/overview.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/overview.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -39,6 +35,7 @@ rule loss:
         f"{RESULTS}/logs/figures/loss.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/loss.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

@@ -13,6 +13,7 @@ rule partition:
         f"{RESULTS}/logs/{layout.PARTITION}.log",
     benchmark:
         f"{RESULTS}/benchmarks/{layout.PARTITION}.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

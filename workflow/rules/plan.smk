@@ -11,6 +11,7 @@ rule plan:
         f"{RESULTS}/logs/{layout.PLAN}.log",
     benchmark:
         f"{RESULTS}/benchmarks/{layout.PLAN}.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

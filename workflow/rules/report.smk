@@ -3,7 +3,7 @@
 # A stage of its own, because words and layout change more often than numbers.
 
 
-report: f"{workflow.basedir}/workflow/report/workflow.rst"
+report: "../report/workflow.rst"
 
 
 rule report_page:
@@ -25,6 +25,7 @@ rule report_page:
         f"{RESULTS}/logs/report.log",
     benchmark:
         f"{RESULTS}/benchmarks/report.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

@@ -3,12 +3,8 @@
 # A stage of its own, because the rule for the target is ours and may change without the tables.
 
 
-localrules:
-    seconds,
-    convergence_seconds,
-
-
 rule seconds:
+    localrule: True
     input:
         cells=f"{RESULTS}/cells.parquet",
     output:
@@ -28,6 +24,7 @@ rule seconds:
 
 
 rule convergence_seconds:
+    localrule: True
     input:
         cells=f"{RESULTS}/cells.parquet",
         table1=f"{TABLES}/table1.csv",

@@ -3,11 +3,6 @@
 # A stage of its own, because a sweep may be named and read in other ways without any training.
 
 
-localrules:
-    sweep,
-    sweep_figure,
-
-
 rule sweep:
     input:
         cells=f"{RESULTS}/cells.parquet",
@@ -18,6 +13,7 @@ rule sweep:
         f"{RESULTS}/logs/sweep.log",
     benchmark:
         f"{RESULTS}/benchmarks/sweep.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -39,6 +35,7 @@ rule sweep_figure:
         f"{RESULTS}/logs/figures/sweep.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/sweep.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

@@ -3,10 +3,6 @@
 # A stage of its own, because the rule for the final number may change without any training.
 
 
-localrules:
-    beside,
-
-
 rule tables:
     input:
         cells=f"{RESULTS}/cells.parquet",
@@ -19,6 +15,7 @@ rule tables:
         f"{RESULTS}/logs/tables.log",
     benchmark:
         f"{RESULTS}/benchmarks/tables.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -41,6 +38,7 @@ rule beside:
         f"{RESULTS}/logs/beside.log",
     benchmark:
         f"{RESULTS}/benchmarks/beside.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
