@@ -6,7 +6,7 @@ PROFILE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,local)
 STUDIES = $(basename $(notdir $(wildcard config/studies/*.yaml)))
 SNAKEMAKE = $(BIN)/snakemake $(addprefix --profile ,profiles/$(PROFILE) $(wildcard profiles/site))
 
-.PHONY: help setup quick local-cpu study table1 reference-report bench test faults slurm-test check generate clean
+.PHONY: help setup doctor quick local-cpu study table1 reference-report bench test faults slurm-test check generate clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -54,6 +54,9 @@ table1: setup ## the paper's Table 1 (120 training jobs; use a GPU or a cluster)
 reference-report: setup ## render what is in results/reference/full-width: tables, figures, report, README
 	$(BIN)/python -m flexifed reference-report
 	$(BIN)/python -m flexifed generate
+
+doctor: setup ## what this machine has, and what will run on it in which time
+	$(BIN)/flexifed doctor
 
 bench: setup ## measure this machine: results/bench/bench.md and race.csv (about 20 minutes, on an otherwise idle machine)
 	$(BIN)/python -m flexifed bench

@@ -1,7 +1,8 @@
-"""Commands that need no Snakemake: `python -m flexifed cell | job | run | reference ...`."""
+"""Commands that need no Snakemake: `flexifed doctor`, `flexifed cell ...`; `python -m flexifed` is the same."""
 
 import argparse
 import dataclasses
+import importlib.metadata
 import json
 import math
 import os
@@ -34,10 +35,29 @@ REFERENCE = Path("results/reference/full-width")
 DEVICE = "cpu, cuda, cuda:1 ... (default: a GPU if there is one)"
 FIELDS = tuple(field.name for field in dataclasses.fields(Cell))
 
+EXAMPLES = """\
+examples:
+  flexifed doctor                                          what this machine has, and what runs on it in which time
+  flexifed plan vgg max_common                             who shares which layer
+  flexifed cells --config config/quick.yaml                what of a study is done, what is missing
+  flexifed cell --config config/quick.yaml digits8 mlp max_common quick 0      one training run
+
+A whole study, to its report: make quick, make study CONFIG=mine.yaml, or snakemake --cores all --configfile mine.yaml
+"""
+
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m flexifed", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    # `python -m` puts the file's path first, the installed command its own name.
+    prog = "python -m flexifed" if Path(sys.argv[0]).name == "__main__.py" else "flexifed"
+    parser = argparse.ArgumentParser(
+        prog=prog, description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"flexifed {importlib.metadata.version('flexifed')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser("doctor", help="what this machine has, and what runs on it in which time")
+    doctor.add_argument("--no-times", action="store_true", help="measure nothing, which takes half a minute")
+    doctor.set_defaults(run=_doctor)
 
     for name, text in (
         ("cell", "run one cell of a study, with everything it needs"),
@@ -162,6 +182,12 @@ def _resolved(arguments: argparse.Namespace) -> "Run":
     if cell not in study.cells():
         raise UserError(f"{cell} is not a cell of {where}; `python -m flexifed cells` lists them.")
     return study.run(cell)
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from flexifed.doctor import examine
+
+    print(examine(measure=not arguments.no_times))
 
 
 def _cell(arguments: argparse.Namespace) -> None:

@@ -1,15 +1,18 @@
 """The commands that need no Snakemake, run as commands."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
+from flexifed.__main__ import _parser
 from flexifed.settings import registry
 
 STUDY = {
@@ -162,6 +165,18 @@ def test_make_study_takes_a_study_and_its_overlays() -> None:
 def test_make_study_takes_a_file_of_ones_own() -> None:
     commands = make_study("CONFIG=mine.yaml", "OVERLAY=small")
     assert commands.count("--configfile mine.yaml config/overlays/small.yaml") == 3
+
+
+def test_the_installed_command_is_this_one_and_its_examples_are_right() -> None:
+    """Each example of `--help` is a command line that is understood."""
+    (target,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"].values()
+    run = f"import sys; from {target.replace(':', ' import ')}; sys.argv[:1] = ['bin/flexifed']; sys.exit(main())"
+    told = subprocess.run([sys.executable, "-c", run, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("usage: flexifed ")
+    examples = re.findall(r"^  flexifed (.*?)(?:  .*)?$", told.stdout, re.M)
+    assert len(examples) == 4
+    for example in examples:
+        _parser().parse_args(shlex.split(example))
 
 
 def test_make_study_without_a_study_says_what_there_is() -> None:
