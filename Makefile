@@ -3,24 +3,30 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PROFILE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,local)
+LOCKED = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 STUDIES = $(basename $(notdir $(wildcard config/studies/*.yaml)))
+TORCH = $(shell grep '^torch' requirements.txt)
 SNAKEMAKE = $(BIN)/snakemake $(addprefix --profile ,profiles/$(PROFILE) $(wildcard profiles/site))
 
-.PHONY: help setup doctor quick local-cpu study table1 reference-report bench test faults slurm-test check generate clean
+.PHONY: help setup doctor quick local-cpu study table1 reference-report bench test faults slurm-test check lock generate clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
-setup: $(VENV)/.installed ## install everything into .venv
+setup: $(VENV)/.installed ## install everything into .venv; CPU=1: without CUDA
 
 # Bytecode is compiled once, here: where Python may not write it (PYTHONDONTWRITEBYTECODE, a read-only folder), every process
 # would compile all of torch again, for seconds.
-$(VENV)/.installed: requirements.txt
+# From the lock, with a digest of every file. With CPU=1, PyTorch comes from its own index for processors, which saves gigabytes
+# of CUDA; these three packages have no digest then.
+LOCK := $(if $(CPU),requirements-cpu.lock,requirements.lock)
+$(VENV)/.installed: $(LOCK) pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(shell grep '^uv==' requirements.txt)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r $(LOCK)
+	$(if $(CPU),$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --torch-backend cpu $(TORCH))
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
@@ -77,6 +83,13 @@ check: setup ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
+
+# The second lock is the first one without PyTorch and what comes with it for GPUs.
+CUDA = s/^\(torch\|torchvision\|torchaudio\|triton\|nvidia-[a-z0-9-]*\|cuda-[a-z]*\)==.*/--no-emit-package \1/p
+lock: setup ## take the versions of requirements.txt, and what they need, into the locks
+	$(LOCKED) --output-file requirements.lock requirements.txt
+	cp requirements.lock requirements-cpu.lock
+	$(LOCKED) $$(sed -n '$(CUDA)' requirements.lock) --output-file requirements-cpu.lock requirements.txt
 
 generate: setup ## rewrite what is generated in config/ and in the README
 	$(BIN)/python -m flexifed generate

@@ -1,4 +1,4 @@
-"""What is generated and committed: the configuration's JSON schema and key tables, and the numbers in the README.
+"""What is generated and committed: the configuration's schema and key tables, numbers in texts, environments.
 
 `python -m flexifed generate` rewrites it; a test fails when it is not up to date.
 """
@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
+from flexifed import environments
 from flexifed.analysis import board, effects, effects_text, finals, metrics, published, tables, titles, typeset
 from flexifed.bench import summary
 from flexifed.reference import queue
@@ -351,7 +352,13 @@ def contents() -> dict[Path, str]:
         },
     }
     files = {path: filled(path.read_text(), parts) for path, parts in readmes.items()}
-    return {CONFIG / "config.schema.json": json.dumps(schema(), indent=2) + "\n", **files, **queues()}
+    return {
+        CONFIG / "config.schema.json": json.dumps(schema(), indent=2) + "\n",
+        ROOT / "envs/flexifed.yaml": environments.conda(ROOT / "requirements.txt"),
+        ROOT / "pixi.toml": environments.pixi(ROOT / "requirements.txt"),
+        **files,
+        **queues(),
+    }
 
 
 def write() -> list[Path]:

@@ -13,6 +13,8 @@ PATHS = (
     generated.CONFIG / "config.schema.json",
     generated.CONFIG / "README.md",
     generated.ROOT / "README.md",
+    generated.ROOT / "envs/flexifed.yaml",
+    generated.ROOT / "pixi.toml",
     generated.ROOT / "docs/data.md",
     generated.ROOT / "docs/disagreement.md",
     generated.ROOT / "docs/speed.md",
