@@ -33,20 +33,40 @@ def band_text(counts: set[int], what: str = "block", of: str = "the clients of t
     return f"line: mean over {of} and {n_seeds} seeds; band: {band}"
 
 
+def over_versions(curves: pd.DataFrame, unit: float) -> pd.DataFrame:
+    """The mean over the versions of one block's curves, whose values are the means over their clients.
+
+    Args:
+        curves: rows of `cells.parquet` of one metric and phase.
+        unit: what the values are divided by.
+
+    Returns:
+        A row for each strategy and round, a column for each seed.
+    """
+    line = ["strategy", "seed", "round"]
+    versions = curves.groupby([*line, "version"], observed=True)["value"].mean()
+    return versions.groupby(line, observed=True).mean().unstack("seed") / unit
+
+
+def band(per_seed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Mean over the columns, which are seeds, and the lower and upper edge of its band, if there are seeds for one."""
+    values = per_seed.dropna(axis=1, how="all").to_numpy()
+    n_seeds, mean = values.shape[1], np.nanmean(values, axis=1)
+    if n_seeds == 2:
+        return mean, np.nanmin(values, axis=1), np.nanmax(values, axis=1)
+    if n_seeds < 2:
+        return mean, None, None
+    n = np.sum(~np.isnan(values), axis=1)
+    half = stdtrit(n - 1, 0.975) * np.nanstd(values, axis=1, ddof=1) / np.sqrt(n)
+    return mean, mean - half, mean + half
+
+
 def curve(panel: Axes, per_seed: pd.DataFrame, colour: str) -> None:
     """A line (mean over the columns, which are seeds) and its band, if there are seeds for one."""
-    per_seed = per_seed.dropna(axis=1, how="all")
-    n_seeds = len(per_seed.columns)
-    rounds, values = per_seed.index.to_numpy(), per_seed.to_numpy()
-    mean = np.nanmean(values, axis=1)
+    rounds = per_seed.index.to_numpy()
+    mean, low, high = band(per_seed)
     panel.plot(rounds, mean, color=colour, linewidth=1.5, marker="o" if len(rounds) == 1 else None)
-    if n_seeds == 2:
-        low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
-    elif n_seeds > 2:
-        n = np.sum(~np.isnan(values), axis=1)
-        half = stdtrit(n - 1, 0.975) * np.nanstd(values, axis=1, ddof=1) / np.sqrt(n)
-        low, high = mean - half, mean + half
-    else:
+    if low is None or high is None:
         return
     if len(rounds) == 1:
         panel.vlines(rounds, low, high, color=colour, linewidth=1.6)

@@ -10,7 +10,7 @@ from flexifed.analysis import metrics, tables
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks
-from flexifed.figures.curves import band_text, curve, rounds_axis, seed_counts
+from flexifed.figures.curves import band_text, curve, over_versions, rounds_axis, seed_counts
 from flexifed.figures.style import (
     QUIET,
     colours,
@@ -43,12 +43,10 @@ def draw(curves: pd.DataFrame, table: pd.DataFrame, *, quantity: str = "", unit:
     parts = list(blocks(table[table["version"] == MEAN]))
     palette = colours([str(strategy) for strategy in table["strategy"].unique()])
     figure, panels = grid(len(parts), height=2.7, margin=0.9)
-    line = ["strategy", "seed", "round"]
     counts: set[int] = set()
     for panel, (key, block) in zip(panels, parts, strict=True):
         same = curves[(curves[["dataset", "family", "protocol"]] == list(key)).all(axis=1)]
-        versions = same.groupby([*line, "version"], observed=True)["value"].mean()
-        per_seed = versions.groupby(line, observed=True).mean().unstack("seed") / unit
+        per_seed = over_versions(same, unit)
         counts |= seed_counts(same)
         for strategy in block.loc[block["strategy"].isin(per_seed.index.unique("strategy")), "strategy"]:
             curve(panel, per_seed.loc[strategy], palette[strategy])

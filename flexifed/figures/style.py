@@ -67,6 +67,12 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+def colour_number(strategies: Sequence[str]) -> dict[str, int]:
+    """The place of each strategy's colour (see `colours`) in the paper's and then the spare ones."""
+    every = [*STRATEGY_COLOURS.values(), *SPARE_COLOURS]
+    return {name: every.index(colour) for name, colour in colours(strategies).items()}
+
+
 @styled
 def save(figure: Figure, stem: Path) -> None:
     """Write `{stem}.png` and `{stem}.svg`, without dates or versions in them."""

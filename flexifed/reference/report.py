@@ -50,6 +50,7 @@ def render(folder: Path) -> Path:
         has_effects=bool(effects.of_folder(folder)),
         has_fairness=layout.has_fairness(run.job.protocol for run in runs),
         has_clock=layout.has_clock(run.job.protocol for run in runs),
+        curves_file=curves,
         records=Path(os.path.relpath(folder, out)),
     )
     report.render(sources, page)

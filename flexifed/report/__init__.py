@@ -11,6 +11,7 @@ from pathlib import Path
 import jinja2
 import markupsafe
 
+from flexifed.figures.style import SPARE_COLOURS, STRATEGY_COLOURS
 from flexifed.report import (
     answer,
     beside,
@@ -73,7 +74,8 @@ def render(sources: Sources, out: Path) -> None:
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     sections = [make(sources) for make in SECTIONS]
-    script, style = ((TEMPLATES / f"report.{suffix}").read_text(encoding="utf-8") for suffix in ("js", "css"))
+    script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.js", "curves.js"))
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8") + colour_rules()
     page = environment.get_template("report.html.j2").render(
         study=sources.study,
         sections=[section for section in sections if section.parts],
@@ -83,6 +85,14 @@ def render(sources: Sources, out: Path) -> None:
     )
     with files.complete(out) as partial:
         partial.write_text(page, encoding="utf-8")
+
+
+def colour_rules() -> str:
+    """The colour of each strategy as `--own` of the class `c{number}`, lighter on a dark screen."""
+    every = [*STRATEGY_COLOURS.values(), *SPARE_COLOURS]
+    rules = [f".c{number} {{ --own: {colour}; }}" for number, colour in enumerate(every)]
+    dark = [f".c{n} {{ --own: color-mix(in srgb, {colour} 60%, white); }}" for n, colour in enumerate(every)]
+    return "\n".join([*rules, "@media screen and (prefers-color-scheme: dark) {", *dark, "}", ""])
 
 
 def policy(script: str, style: str) -> str:

@@ -9,6 +9,7 @@ from flexifed.analysis.statistics import ROUNDING_ERROR, Verdict
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks, by_family, number, seeds_text
 from flexifed.report.answer import of_block, ranked
+from flexifed.report.cards import card
 from flexifed.report.parts import Part, Points, Section, Sources, Words
 
 HEADING = "In short"
@@ -33,7 +34,9 @@ def section(sources: Sources) -> Section:
     lines = [line(key, block, comparisons) for key, block in blocks(sources.table1)]
     parts: list[Part] = [Words(what(sources)), *_effects(sources), *_claims(sources)]
     if len(lines) <= MANY:
-        return Section(HEADING, [*parts, Points(lines)])
+        told_of = ((key, block, told(block, of_block(key, comparisons))) for key, block in blocks(sources.table1))
+        shown = [card(key, block, comparisons, said) for key, block, said in told_of]
+        return Section(HEADING, [*parts[1:], *shown, parts[0]])
     if len(comparisons):
         where = f"in {len(lines)} blocks, {len(comparisons)} in all"
         parts.append(Words(f"Of the published orderings {where}, {counted(comparisons)}."))
@@ -96,15 +99,25 @@ def line(key: tuple[str, str, str], block: pd.DataFrame, comparisons: pd.DataFra
         block: the block's rows of Table 1.
         comparisons: as `tables.comparisons` gives it, of the whole study.
     """
-    lines, pairs = ranked(block), of_block(key, comparisons)
+    return " ".join(filter(None, [f"{block_title(*key)}:", *told(block, of_block(key, comparisons))]))
+
+
+def told(block: pd.DataFrame, pairs: pd.DataFrame) -> tuple[str, str]:
+    """Which strategy of a block is highest, and what became of the published orderings.
+
+    Args:
+        block: the block's rows of Table 1.
+        pairs: its comparisons.
+    """
+    lines = ranked(block)
     if lines.empty:
-        return f"{block_title(*key)}: missing, no cell is there."
+        return "missing, no cell is there.", ""
     best = lines.iloc[0]
     highest = lines[lines["mean"] > best["mean"] - ROUNDING_ERROR]
     names = " and ".join(map(title, highest["strategy"]))
     is_highest = "is alone" if len(lines) == 1 else "is highest" if len(highest) == 1 else "are highest"
-    text = f"{block_title(*key)}: {names} {is_highest}, {number(best)} % ({seeds_text(highest)})."
-    return text if pairs.empty else f"{text} Of {_several(len(pairs), 'published ordering')}, {counted(pairs)}."
+    lead = f"{names} {is_highest}, {number(best)} % ({seeds_text(highest)})."
+    return lead, "" if pairs.empty else f"Of {_several(len(pairs), 'published ordering')}, {counted(pairs)}."
 
 
 def counted(pairs: pd.DataFrame) -> str:

@@ -33,6 +33,7 @@ class Sources:
         has_sweep: whether the study names a sweep, and so has `sweep.csv` and `sweep_gains.csv`.
         has_fairness: whether the study has `fairness.csv`.
         has_clock: whether the study has `seconds.csv`.
+        curves_file: `cells.parquet`; without it the page has curves as pictures only.
         records: the folder that holds `cells/`, as seen from the page.
     """
 
@@ -46,6 +47,7 @@ class Sources:
     has_sweep: bool = False
     has_fairness: bool = False
     has_clock: bool = False
+    curves_file: Path | None = None
     records: Path = Path()
 
     @cached_property
@@ -198,10 +200,59 @@ class Picture:
     caption: str
     alt: str
     uri: str
+    folded: bool = False
     kind: str = field(default="picture", init=False)
 
 
-Part = Words | Remark | Points | Grid | Picture
+@dataclass(frozen=True)
+class Dot:
+    """A mean with its interval on a scale from 0 to 100; None where there is none.
+
+    Attributes:
+        colour: number of the strategy's colour, see `figures.style.colour_number`.
+        text: the number to read.
+    """
+
+    name: str
+    colour: int
+    text: str
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+    paper: float | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """A block in short: one sentence in large type, its strategies on a scale, and the orderings one by one.
+
+    Attributes:
+        ends: what the ends of the scale are.
+        orderings: each with its verdict.
+    """
+
+    heading: str
+    lead: str
+    text: str = ""
+    dots: Sequence[Dot] = ()
+    ends: tuple[str, str] = ("", "")
+    orderings: Sequence[Judged] = ()
+    kind: str = field(default="card", init=False)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Lines to look at more closely, drawn by the page's script.
+
+    Attributes:
+        data: JSON, see `report.curves`.
+    """
+
+    data: str
+    kind: str = field(default="curves", init=False)
+
+
+Part = Words | Remark | Points | Grid | Picture | Card | Curves
 
 HANDFUL = {"picture": 5, "words": 10, "points": 10, "grid": 10}
 """Parts of a kind that a section shows; where it has more, each is folded behind its heading or caption."""

@@ -2,10 +2,12 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from flexifed.analysis import metrics
 from flexifed.analysis.titles import title
+from flexifed.report import curves
 from flexifed.report.parts import Picture, Section, Sources
 
 CAPTIONS = {
@@ -61,8 +63,12 @@ def caption(sources: Sources, kind: str) -> str:
 
 
 def overview(sources: Sources) -> Section:
-    """The convergence of a study in one figure, where its blocks fit into one."""
-    return _gallery(sources, "overview")
+    """The convergence of a study, where its blocks fit into one figure: curves to look into, and the figure."""
+    pictures = of_kind(sources.figures, "overview")
+    drawn = [*curves.panels(sources)] if pictures else []
+    if drawn:
+        pictures = [replace(picture, caption="The same as a picture, for paper", folded=True) for picture in pictures]
+    return Section(HEADINGS["overview"], [*drawn, *pictures], CAPTIONS["overview"])
 
 
 def final_numbers(sources: Sources) -> Section:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from flexifed import report
-from flexifed.figures import convergence, final_numbers
+from flexifed.figures import convergence, final_numbers, overview
 from flexifed.settings.cell import Cell
 from tests.unit.results import PROTOCOL, write_study, write_tables
 
@@ -51,9 +51,12 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     block = {"dataset": "cifar10", "family": "vgg", "protocol": "official"}
     convergence.write(curves, table1, folder / "curves", **block)
     drawn = [folder / "final_numbers.png", *(folder / f"convergence.cifar10.vgg.p{number}.svg" for number in range(7))]
+    overview.write(curves, table1, folder / "overview")
     for number, path in enumerate(drawn[1:]):  # no two with the same content, which would be shown as one
         path.write_text(f"{(folder / 'curves.svg').read_text()}<!-- {number} -->")
-    report.render(report.Sources(STUDY, folder / "tables", runs, drawn, expected), folder / "report.html")
+    drawn.append(folder / "overview.png")
+    sources = report.Sources(STUDY, folder / "tables", runs, drawn, expected, curves_file=curves)
+    report.render(sources, folder / "report.html")
     return folder / "report.html"
 
 

@@ -150,7 +150,7 @@ def test_every_link_leads_somewhere_and_names_are_unique(page: Page) -> None:
 
 def test_figures_have_a_text_and_many_are_folded(page: Page) -> None:
     figures = page.locator("figure")
-    assert figures.count() == 8
+    assert figures.count() == 9
     for image in figures.locator("img").all():
         assert len(image.get_attribute("alt") or "") > 40
     assert page.locator("#final-numbers img").is_visible()
@@ -158,6 +158,101 @@ def test_figures_have_a_text_and_many_are_folded(page: Page) -> None:
     assert not page.locator("#convergence img").first.is_visible()
     page.locator("#convergence summary").first.click()
     assert page.locator("#convergence img").first.evaluate("e => e.decode().then(() => e.naturalWidth)") > 100
+
+
+def test_the_first_screen_of_a_laptop_has_the_answer(page: Page) -> None:
+    """Who is highest, every strategy on a scale, and what became of each ordering: without scrolling."""
+    page.set_viewport_size({"width": 1200, "height": 850})
+    card = page.locator(".card").first
+    box = card.bounding_box()
+    assert box and box["y"] + box["height"] <= 850
+    assert card.locator(".lead").inner_text() == "Max-Common is highest, 99.1 ± 2.5 % (3 seeds)."
+    values = [float(text.split()[0]) for text in card.locator(".dots b").all_inner_texts()]
+    assert len(values) == 6 and values == sorted(values, reverse=True)
+    places = [float(dot.get_attribute("x1") or "") for dot in card.locator(".dots .mean").all()]
+    assert places == sorted(places, reverse=True) and len(set(places)) > 3
+    assert card.locator(".chips li").count() == 6
+    assert "✗ Clustered-Common over Clustered-FL contradicted" in card.locator(".chips").inner_text().replace("\n", " ")
+
+
+@pytest.fixture
+def curves(page: Page) -> Locator:
+    """The first block's curves, in view."""
+    page.locator(".curves").first.scroll_into_view_if_needed()
+    return page.locator(".curves").first
+
+
+def hover(page: Page, curves: Locator, share: float) -> None:
+    """Point at a place between the left (0) and the right edge (1) of the curves."""
+    box = curves.locator("svg").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + share * box["width"], box["y"] + 0.5 * box["height"])
+
+
+def test_curves_show_the_values_of_the_round_that_is_pointed_at(page: Page, curves: Locator) -> None:
+    assert not curves.locator(".values").is_visible()
+    hover(page, curves, 0.95)
+    told = curves.locator(".values").inner_text().split("\n")
+    assert told[0] == "round 2"
+    assert told[1] == "Max-Common" and told[2].startswith("99.1 (")
+    hover(page, curves, 0.1)
+    assert curves.locator(".values").inner_text().startswith("round 1\n")
+    page.mouse.move(0, 0)
+    assert not curves.locator(".values").is_visible()
+
+
+def test_curves_can_be_hidden_and_read_by_keyboard(page: Page, curves: Locator) -> None:
+    lines = curves.locator(".line")
+    assert lines.count() == len(curves.locator(".legend button[aria-pressed]").all()) == 6
+    curves.get_by_role("button", name="Standalone").click()
+    assert lines.count() == 5
+    assert curves.get_by_role("button", name="Standalone").get_attribute("aria-pressed") == "false"
+    drawing = curves.locator("svg")
+    drawing.focus()
+    drawing.press("ArrowRight")
+    assert curves.locator(".values").inner_text().startswith("round 1\n")
+    drawing.press("ArrowRight")
+    assert curves.locator(".values").inner_text().startswith("round 2\n")
+
+
+def test_what_is_dragged_across_fills_the_panel(page: Page) -> None:
+    """On curves of more rounds than those of the study, drawn by the page's script."""
+    page.evaluate(
+        """() => {
+            const values = [...Array(11).keys()], box = document.createElement("div"), lines = [
+                { name: "a", colour: 0, mean: values, low: null, high: null },
+                { name: "b", colour: 1, mean: values.map(v => (v === 3 ? null : 2 * v)), low: null, high: null }];
+            box.className = "curves";
+            box.id = "longer";
+            box.dataset.curves = JSON.stringify({ title: "t", note: "n", rounds: values.map(v => 10 * v), lines });
+            document.querySelector("main").prepend(box);
+            scrollTo(0, 0);
+            new Panel(box);
+        }"""
+    )
+    longer = page.locator("#longer")
+    lines = longer.locator(".line")
+
+    def n_points() -> list[int]:
+        return [len((line.get_attribute("points") or "").split()) for line in lines.all()]
+
+    longer.locator("svg").wait_for()
+    page.wait_for_function("document.querySelectorAll('#longer .line').length === 2")
+    assert n_points() == [11, 10]
+    hover(page, longer, 0.5)
+    page.mouse.down()
+    hover(page, longer, 0.8)
+    assert longer.locator(".chosen").count() == 1
+    page.mouse.up()
+    assert n_points() == [3, 3]
+    hover(page, longer, 0.5)
+    assert longer.locator(".values").inner_text().startswith("round 60\n")
+    longer.get_by_role("button", name="Whole range").click()
+    assert n_points() == [11, 10]
+    longer.locator("svg").press("+")
+    assert n_points()[0] < 11
+    longer.locator("svg").press("Escape")
+    assert n_points() == [11, 10]
 
 
 def test_headings_are_nested(page: Page) -> None:

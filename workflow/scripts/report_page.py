@@ -21,5 +21,6 @@ with logs.to(snakemake.log[0]):
         has_sweep=study.sweep is not None,
         has_fairness=layout.has_fairness(protocols.values()),
         has_clock=layout.has_clock(protocols.values()),
+        curves_file=Path(snakemake.input.cells),
     )
     report.render(sources, Path(snakemake.output[0]))
