@@ -8,7 +8,7 @@ STUDIES = $(basename $(notdir $(wildcard config/studies/*.yaml)))
 TORCH = $(shell grep '^torch' requirements.txt)
 SNAKEMAKE = $(BIN)/snakemake $(addprefix --profile ,profiles/$(PROFILE) $(wildcard profiles/site))
 
-.PHONY: help setup doctor quick local-cpu study table1 reference-report bench test faults slurm-test check lock generate clean
+.PHONY: help setup doctor quick local-cpu study table1 reference-report bench test faults slurm-test check lock generate site clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -93,6 +93,9 @@ lock: setup ## take the versions of requirements.txt, and what they need, into t
 
 generate: setup ## rewrite what is generated in config/ and in the README
 	$(BIN)/python -m flexifed generate
+
+site: setup ## docs/ as a site, its links checked: results/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 clean: ## remove the environment and the results of quick
 	rm -rf $(VENV) results/quick

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flexifed.crate import LICENCE
 from flexifed.reference.queue import FILE
 from flexifed.settings import registry
 from flexifed.settings.cell import Cell
@@ -66,19 +67,19 @@ def _parser() -> argparse.ArgumentParser:
         cell = commands.add_parser(name, help=text)
         cell.add_argument("--config", **CONFIG)
         for field in FIELDS:
-            cell.add_argument(field, type=int if field == "seed" else str)
+            cell.add_argument(field, type=int if field == "seed" else str, help="of the cell, as `cells` lists it")
         cell.set_defaults(run={"cell": _cell, "job": _job}[name])
         if name == "cell":
             cell.add_argument("--device", type=_device, help=DEVICE)
 
     run = commands.add_parser("run", help="run a cell that `job` printed; needs no pydantic")
-    run.add_argument("file", type=Path)
+    run.add_argument("file", type=Path, help="what `job` printed")
     run.add_argument("--device", type=_device, help=DEVICE)
     run.set_defaults(run=_run)
 
     plan = commands.add_parser("plan", help="print which clients average which layer")
-    plan.add_argument("family")
-    plan.add_argument("strategy")
+    plan.add_argument("family", help="e.g. vgg")
+    plan.add_argument("strategy", help="e.g. max_common")
     plan.add_argument("--clients", type=_positive, default=Protocol().clients, help="default: %(default)s")
     plan.add_argument("--classifier", choices=("same_architecture", "none", "all"), default=Protocol().classifier)
     plan.set_defaults(run=_plan)
@@ -110,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
     pack = commands.add_parser("pack", help="write a prepared data set as files that are small enough to carry")
     pack.add_argument("--config", **CONFIG)
-    pack.add_argument("dataset")
+    pack.add_argument("dataset", help="one of the study's")
     pack.add_argument("folder", type=Path, help="where the pieces go")
     pack.add_argument("--mib", type=_positive, default=60, help="size of a piece at most (default: %(default)s)")
     pack.set_defaults(run=_pack)
@@ -119,6 +120,14 @@ def _parser() -> argparse.ArgumentParser:
     unpack.add_argument("pieces", type=Path, help="the folder with all of them")
     unpack.add_argument("folder", type=Path, help="the prepared data set, e.g. results/full-width/data/cifar10")
     unpack.set_defaults(run=_unpack)
+
+    crate = commands.add_parser("crate", help="pack a study with its provenance as a research object (RO-Crate)")
+    crate.add_argument("folder", type=Path, help="results of a study, e.g. results/quick")
+    crate.add_argument("out", type=Path, nargs="?", help="default: beside the folder, {study}.crate.zip")
+    crate.add_argument(
+        "--licence", default=LICENCE, help="address of the licence of the results (default: %(default)s)"
+    )
+    crate.set_defaults(run=_crate)
 
     bench = commands.add_parser("bench", help="measure this machine: rounds, aggregation, dry runs (about 15 minutes)")
     bench.add_argument("--out", type=Path, default=Path("results/bench"), help="folder (default: %(default)s)")
@@ -313,6 +322,13 @@ def _unpack(arguments: argparse.Namespace) -> None:
 
     pieces.unpack(arguments.pieces, arguments.folder)
     print(arguments.folder)
+
+
+def _crate(arguments: argparse.Namespace) -> None:
+    from flexifed import crate
+
+    out = arguments.out or arguments.folder.with_name(f"{arguments.folder.name}.crate.zip")
+    print(crate.write(arguments.folder, out, licence=arguments.licence))
 
 
 def _bench(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from flexifed import environments
+from flexifed import environments, helptext
 from flexifed.analysis import board, effects, effects_text, finals, metrics, published, tables, titles, typeset
 from flexifed.bench import summary
 from flexifed.reference import queue
@@ -234,9 +234,10 @@ def grid_tables(study: str, name: str, grid: Callable[[pd.DataFrame], Grid]) -> 
     return "\n\n".join(found)
 
 
-def board_table() -> str:
-    """How many published numbers have been reproduced, by system and source."""
+def board_table(*systems: str) -> str:
+    """How many published numbers have been reproduced, by system and source; of some systems, or of all."""
     table = board.board(sorted(path.parent for path in REFERENCE.glob("*/tables")))
+    table = table[table["system"].isin(systems)] if systems else table
     rows = [[SYSTEMS[row["system"]], *map(str, row.iloc[1:])] for _, row in table.iterrows()]
     return typeset.markdown_table(["system", *board.COLUMNS[1:]], rows, words=(0, 1))
 
@@ -315,6 +316,13 @@ def _final(cell: Path) -> float:
     return 100 * float(history.loc[history["round"].isin(last), "value"].mean())
 
 
+def command_reference() -> str:
+    """Every command with its arguments."""
+    from flexifed.__main__ import _parser
+
+    return helptext.markdown(_parser())
+
+
 # Files
 
 
@@ -342,7 +350,19 @@ def contents() -> dict[Path, str]:
             "horizontal": lambda: lines_table("horizontal"),
             "bench": lambda: summary.markdown(REFERENCE / "bench-cpu", ("rounds", "aggregation")),
         },
+        ROOT / "docs/commands.md": {"commands": command_reference},
         ROOT / "docs/data.md": {"archives": archives},
+        ROOT / "docs/systems/index.md": {"board": board_table},
+        ROOT / "docs/systems/flexifed.md": {
+            "system-flexifed": lambda: board_table("flexifed"),
+            "local-cpu": lambda: reference_table("local-cpu"),
+            "sixty-rounds": lambda: lines_table("sixty-rounds"),
+        },
+        ROOT / "docs/systems/fedavg.md": {
+            "system-fedavg": lambda: board_table("shaoxiongji", "mcmahan"),
+            "fedavg-mnist": lambda: beside_table("fedavg-mnist"),
+        },
+        ROOT / "docs/systems/horizontal.md": {"horizontal": lambda: lines_table("horizontal")},
         ROOT / "docs/disagreement.md": {"effects": lambda: effects_tables("disagreement-few")},
         ROOT / "docs/speed.md": {
             "bench-cpu": lambda: summary.markdown(REFERENCE / "bench-cpu"),
