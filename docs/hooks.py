@@ -21,7 +21,7 @@ SHOWN = {".md", ".png", ".svg", ".csv", ".json", ".yaml", ".ipynb"}
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what pages link to, and what is linked to there."""
     waiting = [f"{DOCS}/{file.src_uri}" for file in files if file.src_uri.endswith((".md", ".ipynb"))]
-    waiting += ["README.md", "CHANGELOG.md"]
+    waiting += ["README.md", "README.zh.md", "CHANGELOG.md"]
     seen: set[str] = set()
     while waiting:
         place = waiting.pop()

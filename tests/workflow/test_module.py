@@ -12,35 +12,12 @@ import yaml
 
 from tests.workflow.conftest import REPOSITORY
 
-OTHER = """\
-configfile: "config/config.yaml"
+DOCUMENT = (REPOSITORY / "docs/module.md").read_text()
 
 
-module flexifed:
-    snakefile:
-        "{checkout}/workflow/Snakefile"
-    config:
-        config["federated"]
-
-
-use rule * from flexifed as flexifed_*
-
-
-onstart:
-    flexifed.onstart()
-
-
-rule best:
-    default_target: True
-    localrule: True
-    input:
-        table=rules.flexifed_tables.output.csv,
-    output:
-        "best.csv",
-    shell:
-        "cp {{input.table}} {{output}}"
-"""
-"""As docs/module.md shows it."""
+def other(checkout: Path) -> str:
+    """The workflow that docs/module.md shows, with our checkout in its place."""
+    return DOCUMENT.split("```python\n")[1].split("```")[0].replace("/path/to/clone", str(checkout))
 
 
 def few_cells_of_quick() -> dict[str, object]:
@@ -66,7 +43,7 @@ def snakemake(folder: Path, *arguments: str, package: Path | None = None) -> tup
 
 
 def test_its_cells_run_into_the_others_folder(tmp_path: Path) -> None:
-    write(tmp_path, few_cells_of_quick(), OTHER.format(checkout=REPOSITORY))
+    write(tmp_path, few_cells_of_quick(), other(REPOSITORY))
     code, output = snakemake(tmp_path)
     assert code == 0, output[-4000:]
     table = pd.read_csv(tmp_path / "best.csv")
@@ -78,13 +55,13 @@ def test_its_cells_run_into_the_others_folder(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_its_configuration_names_the_module(tmp_path: Path) -> None:
-    write(tmp_path, few_cells_of_quick() | {"rouns": 1}, OTHER.format(checkout=REPOSITORY))
+    write(tmp_path, few_cells_of_quick() | {"rouns": 1}, other(REPOSITORY))
     code, output = snakemake(tmp_path, "-n")
     assert code != 0 and "config of module flexifed: rouns: unknown key" in output
 
 
 def test_a_prefix_is_refused(tmp_path: Path) -> None:
-    snakefile = OTHER.format(checkout=REPOSITORY).replace("    config:\n", '    prefix:\n        "fl"\n    config:\n')
+    snakefile = other(REPOSITORY).replace("    config:\n", '    prefix:\n        "fl"\n    config:\n')
     write(tmp_path, few_cells_of_quick(), snakefile)
     code, output = snakemake(tmp_path, "-n")
     assert code != 0 and "module flexifed: no `prefix`, please: results go to results/mine." in output
@@ -105,6 +82,6 @@ def test_the_installed_package_serves_where_only_the_workflow_was_fetched(
 ) -> None:
     fetched, installed = apart
     (tmp_path / "other").mkdir()
-    write(tmp_path / "other", few_cells_of_quick(), OTHER.format(checkout=fetched))
+    write(tmp_path / "other", few_cells_of_quick(), other(fetched))
     code, output = snakemake(tmp_path / "other", "-n", package=installed)
     assert code == 0 and "flexifed_train" in output, output[-4000:]
