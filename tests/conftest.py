@@ -10,7 +10,13 @@ import pytest
 from tests.miniature import Request
 
 LONGEST = (
-    *("slurm/test_slurm.py", "workflow/test_smoke.py", "workflow/test_before_jobs.py", "unit/test_bench.py"),
+    *(
+        "slurm/test_slurm.py",
+        "workflow/test_smoke.py",
+        "workflow/test_before_jobs.py",
+        "workflow/test_module.py",
+        "unit/test_bench.py",
+    ),
     *("unit/test_reference.py", "faults/test_studies.py", "workflow/test_adding.py", "unit/test_cli.py"),
     *("unit/test_checkpoint.py", "unit/test_processors.py", "faults/test_interruption.py", "slurm/test_profiles.py"),
     *("unit/test_keeping.py", "workflow/test_scale.py", "unit/test_engines.py"),

@@ -1,6 +1,8 @@
 """Locks, conda and pixi hold the versions of requirements.txt, and nothing of the machine that wrote them."""
 
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -53,3 +55,15 @@ def test_conda_has_what_the_rules_run_with_and_pixi_everything() -> None:
     pixi = tomllib.loads((ROOT / "pixi.toml").read_text())["pypi-dependencies"]
     assert pixi.pop("flexifed") == {"path": ".", "editable": True}
     assert pixi == {name: f"=={version}" for name, version in pins().items()}
+
+
+@pytest.mark.parametrize(("variables", "lock", "from_pytorch"), [((), "", 0), (("CPU=1",), "-cpu", 1)])
+def test_make_setup_takes_the_lock_and_without_cuda_pytorch_from_its_own_index(
+    tmp_path: Path, variables: tuple[str, ...], lock: str, from_pytorch: int
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "CPU"}
+    command = ["make", "-n", "setup", f"VENV={tmp_path / 'new'}", *variables]
+    commands = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    assert f"--no-deps --require-hashes -r requirements{lock}.lock" in commands
+    trio = " ".join(f"{name}=={pins()[name]}" for name in ("torch", "torchvision", "torchaudio"))
+    assert commands.count(f"--no-deps --torch-backend cpu {trio}") == from_pytorch
