@@ -9,7 +9,7 @@ from flexifed.analysis.statistics import ROUNDING_ERROR, Verdict
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks, by_family, number, seeds_text
 from flexifed.report.answer import of_block, ranked
-from flexifed.report.cards import card
+from flexifed.report.cards import cards
 from flexifed.report.parts import Part, Points, Section, Sources, Words
 
 HEADING = "In short"
@@ -34,9 +34,7 @@ def section(sources: Sources) -> Section:
     lines = [line(key, block, comparisons) for key, block in blocks(sources.table1)]
     parts: list[Part] = [Words(what(sources)), *_effects(sources), *_claims(sources)]
     if len(lines) <= MANY:
-        told_of = ((key, block, told(block, of_block(key, comparisons))) for key, block in blocks(sources.table1))
-        shown = [card(key, block, comparisons, said) for key, block, said in told_of]
-        return Section(HEADING, [*parts[1:], *shown, parts[0]])
+        return Section(HEADING, [*parts[1:], *cards(sources.table1, comparisons, told), parts[0]])
     if len(comparisons):
         where = f"in {len(lines)} blocks, {len(comparisons)} in all"
         parts.append(Words(f"Of the published orderings {where}, {counted(comparisons)}."))
