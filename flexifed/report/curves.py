@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flexifed.analysis.collect import read_curves
+from flexifed.analysis import metrics
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title, blocks
@@ -20,16 +20,16 @@ DECIMALS = 2
 
 
 def panels(sources: Sources) -> Iterator[Curves]:
-    """The blocks that have a run: accuracy in percent, right after aggregation, mean over versions, against rounds.
+    """The blocks that have a run: their metric in percent, right after aggregation, mean over versions, against rounds.
 
-    Its JSON has `title`, `note` (what line and band are), `rounds`, and `lines` with `name`, `colour` (a number), and
-    as many values as there are rounds in each of `mean`, `low` and `high` (the last two are null where there is no
-    band, as in the figures).
+    Its JSON has `title`, `quantity` (the metric), `note` (what line and band are), `rounds`, and `lines` with `name`,
+    `colour` (a number), and as many values as there are rounds in each of `mean`, `low` and `high` (the last two are
+    null where there is no band, as in the figures).
     """
     if sources.curves_file is None:
         return
     table = sources.table1
-    curves = read_curves(sources.curves_file, phase="aggregated", metric="accuracy")
+    curves = metrics.curves(sources.curves_file, phase="aggregated")
     colours = colour_number([str(name) for name in table["strategy"].unique()])
     for key, block in blocks(table[table["version"] == MEAN]):
         same = curves[(curves[["dataset", "family", "protocol"]] == list(key)).all(axis=1)]
@@ -41,7 +41,8 @@ def panels(sources: Sources) -> Iterator[Curves]:
         of = {name: _line(per_seed.loc[name].reindex(rounds)) for name in there}
         lines = [{"name": title(name), "colour": colours[name], **values} for name, values in of.items()]
         note = band_text(seed_counts(same), of="the versions")
-        yield Curves(json.dumps({"title": block_title(*key), "rounds": rounds, "lines": lines, "note": note}))
+        about = {"title": block_title(*key), "quantity": metrics.title(key[0]), "note": note}
+        yield Curves(json.dumps({**about, "rounds": rounds, "lines": lines}))
 
 
 def _line(per_seed: pd.DataFrame) -> dict[str, Any]:

@@ -64,11 +64,11 @@ def caption(sources: Sources, kind: str) -> str:
 
 def overview(sources: Sources) -> Section:
     """The convergence of a study, where its blocks fit into one figure: curves to look into, and the figure."""
-    pictures = of_kind(sources.figures, "overview")
+    pictures = of_kind(sources, "overview")
     drawn = [*curves.panels(sources)] if pictures else []
     if drawn:
         pictures = [replace(picture, caption="The same as a picture, for paper", folded=True) for picture in pictures]
-    return Section(HEADINGS["overview"], [*drawn, *pictures], CAPTIONS["overview"])
+    return Section(HEADINGS["overview"], [*drawn, *pictures], caption(sources, "overview"))
 
 
 def final_numbers(sources: Sources) -> Section:

@@ -4,7 +4,6 @@
 
 
 rule fairness:
-    localrule: True
     input:
         cells=f"{RESULTS}/cells.parquet",
     output:
@@ -13,6 +12,7 @@ rule fairness:
         f"{RESULTS}/logs/fairness.log",
     benchmark:
         f"{RESULTS}/benchmarks/fairness.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

@@ -4,7 +4,6 @@
 
 
 rule seconds:
-    localrule: True
     input:
         cells=f"{RESULTS}/cells.parquet",
     output:
@@ -13,6 +12,7 @@ rule seconds:
         f"{RESULTS}/logs/seconds.log",
     benchmark:
         f"{RESULTS}/benchmarks/seconds.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:
@@ -24,7 +24,6 @@ rule seconds:
 
 
 rule convergence_seconds:
-    localrule: True
     input:
         cells=f"{RESULTS}/cells.parquet",
         table1=f"{TABLES}/table1.csv",
@@ -35,6 +34,7 @@ rule convergence_seconds:
         f"{RESULTS}/logs/figures/convergence_seconds.{{dataset}}.{{family}}.{{protocol}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/convergence_seconds.{{dataset}}.{{family}}.{{protocol}}.tsv"
+    localrule: True
     conda:
         "../../envs/flexifed.yaml"
     params:

@@ -34,7 +34,7 @@ class Panel {
   }
 
   label() {
-    return `${this.data.title}: accuracy in percent by round. Left and right show values, plus and minus zoom, Escape shows all.`;
+    return `${this.data.title}: ${this.data.quantity} in percent by round. Left and right show values, plus and minus zoom, Escape shows all.`;
   }
 
   legend() {
