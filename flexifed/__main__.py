@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import importlib.metadata
 import json
 import math
 import os
@@ -17,7 +16,7 @@ from flexifed.reference.queue import FILE
 from flexifed.settings import registry
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import Protocol
-from flexifed.system import logs
+from flexifed.system import logs, provenance
 from flexifed.system.errors import UserError
 from flexifed.system.interruption import EXIT_CODE, Interrupted
 
@@ -53,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--version", action="version", version=f"flexifed {importlib.metadata.version('flexifed')}")
+    parser.add_argument("--version", action="version", version=f"flexifed {provenance.own_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     doctor = commands.add_parser("doctor", help="what this machine has, and what runs on it in which time")

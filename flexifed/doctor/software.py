@@ -27,7 +27,7 @@ def pins(path: Path) -> dict[str, str]:
 def _own() -> Finding:
     commit = provenance.commit()
     where = f"commit {commit['id'][:12]}{', with changes' if commit['dirty'] else ''}" if commit else "no git checkout"
-    return Finding("flexifed", f"{importlib.metadata.version('flexifed')}, {where}")
+    return Finding("flexifed", f"{provenance.own_version()}, {where}")
 
 
 def _package(name: str, pinned: str | None) -> Finding:

@@ -37,6 +37,11 @@ def packages() -> dict[str, str]:
     return versions
 
 
+def own_version() -> str:
+    """The version of this package; a checkout that is not installed says so."""
+    return packages().get("flexifed", "not installed, from a checkout")
+
+
 def device_name(device: Any) -> str:
     """What a torch device is, in words."""
     import torch

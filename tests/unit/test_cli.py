@@ -1,5 +1,6 @@
 """The commands that need no Snakemake, run as commands."""
 
+import importlib.metadata
 import json
 import re
 import shlex
@@ -14,6 +15,7 @@ import yaml
 
 from flexifed.__main__ import _parser
 from flexifed.settings import registry
+from flexifed.system import provenance
 
 STUDY = {
     "study": "tiny",
@@ -177,6 +179,17 @@ def test_the_installed_command_is_this_one_and_its_examples_are_right() -> None:
     assert len(examples) == 4
     for example in examples:
         _parser().parse_args(shlex.split(example))
+
+
+def test_a_checkout_that_is_not_installed_has_every_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that has PyTorch and little else."""
+
+    def absent(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    assert _parser().parse_args(["plan", "vgg", "max_common"]).family == "vgg"
+    assert provenance.own_version() == "not installed, from a checkout"
 
 
 def test_make_study_without_a_study_says_what_there_is() -> None:
