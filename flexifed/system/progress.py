@@ -15,13 +15,24 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 class RoundProgress(Interface):
-    """Called after every round with the newest mean of the task's metric (0 .. 1), None before the first."""
+    """Called after every round with the newest mean of the task's metric (0 .. 1), None before the first.
 
-    def __call__(self, round_number: int, metric: float | None) -> None: ...
+    And with the simulated seconds since the start, where there is a virtual clock.
+    """
+
+    def __call__(self, round_number: int, metric: float | None, seconds: float | None = None) -> None: ...
 
 
-def _said(title: str, metric: float | None) -> str:
-    return "" if metric is None else f"{title} {100 * metric:.1f} %"
+def _said(title: str, metric: float | None, seconds: float | None) -> str:
+    measured = "" if metric is None else f"{title} {100 * metric:.1f} %"
+    simulated = "" if seconds is None else f"{_duration(seconds)} on devices"
+    return "  ".join(filter(None, [measured, simulated]))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager
@@ -37,8 +48,8 @@ def rounds(name: str, total: int, *, title: str, bar: bool | None = None) -> Ite
     if sys.stderr.isatty() if bar is None else bar:
         with tqdm(total=total, desc=name, unit="round") as drawn:
 
-            def draw(round_number: int, metric: float | None) -> None:
-                drawn.set_postfix_str(_said(title, metric), refresh=False)
+            def draw(round_number: int, metric: float | None, seconds: float | None = None) -> None:
+                drawn.set_postfix_str(_said(title, metric, seconds), refresh=False)
                 drawn.update(round_number - drawn.n)
 
             yield draw
@@ -46,7 +57,7 @@ def rounds(name: str, total: int, *, title: str, bar: bool | None = None) -> Ite
     started = last = time.monotonic()
     first: int | None = None  # a run may go on after a checkpoint
 
-    def line(round_number: int, metric: float | None) -> None:
+    def line(round_number: int, metric: float | None, seconds: float | None = None) -> None:
         nonlocal last, first
         now = time.monotonic()
         first = first or round_number
@@ -55,9 +66,8 @@ def rounds(name: str, total: int, *, title: str, bar: bool | None = None) -> Ite
         last = now
         left = (now - started) / (round_number - first + 1) * (total - round_number)
         remaining = f"{tqdm.format_interval(left)} left" if round_number < total else "done"
-        log.info(
-            "%s", "  ".join(filter(None, [name, f"round {round_number}/{total}", _said(title, metric), remaining]))
-        )
+        said = [name, f"round {round_number}/{total}", _said(title, metric, seconds), remaining]
+        log.info("%s", "  ".join(filter(None, said)))
 
     yield line
 

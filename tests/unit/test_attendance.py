@@ -52,7 +52,7 @@ def test_slow_devices_are_dropped_or_waited_for(tmp_path: Path) -> None:
 
 
 def stopped(folder: Path, job: Job, after: int) -> None:
-    def progress(round_number: int, metric: float | None) -> None:
+    def progress(round_number: int, *_: float | None) -> None:
         if round_number == after:
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -41,7 +41,7 @@ def job(engine: str = "fast", **overrides: Any) -> Job:
 def run_until(folder: Path, the_job: Job, stop_after: int, name: str = "cell") -> Path:
     """Run and send the process SIGTERM at the end of a round; returns the folder with the checkpoints."""
 
-    def progress(round_number: int, accuracy: float | None) -> None:
+    def progress(round_number: int, *_: float | None) -> None:
         if round_number == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -188,7 +188,7 @@ def test_two_processes_do_not_train_one_cell(tmp_path: Path) -> None:
 def test_checkpoints_are_written_no_more_often_than_asked_for(tmp_path: Path) -> None:
     seen = []
 
-    def progress(round_number: int, accuracy: float | None) -> None:
+    def progress(round_number: int, *_: float | None) -> None:
         seen.append((tmp_path / "cell/checkpoints").exists())
 
     inputs = Inputs(**federations.files(tmp_path, job()))

@@ -126,7 +126,7 @@ def test_the_card_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> Non
 def stopped(folder: Path, the_job: Job, after: int, **settings: Any) -> None:
     """Run the cell and ask it to stop at the end of a round."""
 
-    def progress(round_number: int, accuracy: float | None) -> None:
+    def progress(round_number: int, *_: float | None) -> None:
         if round_number == after:
             os.kill(os.getpid(), signal.SIGTERM)
 

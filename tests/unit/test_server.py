@@ -297,7 +297,7 @@ def test_histories_hold_participants_and_one_test_of_what_is_equal(tmp_path: Pat
 
 
 def stopped(folder: Path, job: Any, after: int) -> None:
-    def progress(round_number: int, accuracy: float | None) -> None:
+    def progress(round_number: int, *_: float | None) -> None:
         if round_number == after:
             os.kill(os.getpid(), signal.SIGTERM)
 
