@@ -128,6 +128,22 @@ def test_a_method_from_the_document_trains_and_its_options_are_checked(repositor
     assert "9 participants of 8 clients; ask for at most 8" in refused
 
 
+def test_a_selector_from_the_document_chooses_and_keeps_the_contract(repository: Path) -> None:
+    strategy, entry = blocks("A method that chooses its participants", "python")
+    (repository / "flexifed/strategies/fair_turns.py").write_text(strategy)
+    (repository / "config/turns.yaml").write_text(STUDY.replace("methods", "turns") + "strategies: [fair_turns]\n")
+    cell = "python -m flexifed cell --config config/turns.yaml digits8 mlp fair_turns short 0"
+    history = pd.read_parquet(repository / run(repository, cell).splitlines()[-1] / "history.parquet")
+    turns = history[history["metric"] == "train_loss"].groupby("client").size()
+    assert len(turns) == 8 and turns.sum() == 9, "nobody has a second turn before all had one"
+
+    contract = repository / "tests/unit/test_selection.py"
+    place = "def known(clients"
+    imported = "from flexifed.settings import registry\n\n"
+    contract.write_text(contract.read_text().replace(place, f"{imported}{entry}\n\n{place}", 1))
+    assert "4 passed" in run(repository, "python -m pytest tests/unit/test_selection.py -p no:xdist -k fair_turns")
+
+
 def test_a_task_from_the_document_is_what_the_data_set_is_measured_by(repository: Path) -> None:
     (task,) = blocks("A task", "python")
     (repository / "flexifed/tasks/five_guesses.py").write_text(task)
