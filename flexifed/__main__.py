@@ -128,6 +128,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     crate.set_defaults(run=_crate)
 
+    testers = commands.add_parser(
+        "clients-to-test", help="say how many random clients to test for a deviation from the mean of all"
+    )
+    testers.add_argument("--clients", type=_positive, required=True, help="how many there are")
+    testers.add_argument("--deviation", type=float, required=True, help="that their mean shall not exceed, e.g. 0.05")
+    testers.add_argument(
+        "--spread", type=float, default=1.0, help="largest less smallest value that a client can have (%(default)s)"
+    )
+    testers.add_argument("--confidence", type=float, default=0.95, help="of one side (%(default)s)")
+    testers.set_defaults(run=_clients_to_test)
+
     bench = commands.add_parser("bench", help="measure this machine: rounds, aggregation, dry runs (about 15 minutes)")
     bench.add_argument("--out", type=Path, default=Path("results/bench"), help="folder (default: %(default)s)")
     bench.add_argument("--device", type=_device, help=DEVICE)
@@ -328,6 +339,17 @@ def _crate(arguments: argparse.Namespace) -> None:
 
     out = arguments.out or arguments.folder.with_name(f"{arguments.folder.name}.crate.zip")
     print(crate.write(arguments.folder, out, licence=arguments.licence))
+
+
+def _clients_to_test(arguments: argparse.Namespace) -> None:
+    from flexifed.selection.testing import clients_to_test
+
+    clients, deviation, confidence = arguments.clients, arguments.deviation, arguments.confidence
+    number = clients_to_test(clients, deviation, arguments.spread, confidence)
+    print(
+        f"Test {number} of the {clients} clients, drawn at random: with a confidence of at least {confidence:.4g}, "
+        f"their mean then exceeds that of all by less than {deviation:g}."
+    )
 
 
 def _bench(arguments: argparse.Namespace) -> None:

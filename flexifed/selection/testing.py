@@ -19,7 +19,7 @@ def clients_to_test(clients: int, deviation: float, spread: float, confidence: f
         confidence: between 0 and 1, both excluded; of one side: for both sides of the mean ask for half the risk.
 
     Returns:
-        n, at least 1 and at most `clients`.
+        n, at least 1 and at most `clients`; 1 where no mean can be so far off.
 
     Raises:
         UserError: a number is outside its range.
@@ -29,5 +29,7 @@ def clients_to_test(clients: int, deviation: float, spread: float, confidence: f
             f"clients {clients}, deviation {deviation:g} and spread {spread:g} must be above 0, and confidence "
             f"{confidence:g} between 0 and 1."
         )
+    if deviation >= spread:
+        return 1
     factor = 1 - 2 * clients / math.log(1 - confidence) * (deviation / spread) ** 2
     return min(math.ceil((clients + 1) / factor - 1e-9), clients)

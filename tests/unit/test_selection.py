@@ -499,6 +499,11 @@ def test_testers_keep_their_promise() -> None:
     assert n < 100 and np.mean(misses) <= 0.1
 
 
+@pytest.mark.parametrize("deviation", [1.0, 1e200])
+def test_one_tester_where_no_mean_can_be_so_far_off(deviation: float) -> None:
+    assert clients_to_test(290, deviation, 1.0) == 1
+
+
 @pytest.mark.parametrize(
     "numbers", [(0, 1, 1, 0.9), (9, 0, 1, 0.9), (9, 1, -1, 0.9), (9, 1, 1, 1.0), (9, 1, 1, math.nan)]
 )
