@@ -8,7 +8,7 @@ STUDIES = $(basename $(notdir $(wildcard config/studies/*.yaml)))
 TORCH = $(shell grep '^torch' requirements.txt)
 SNAKEMAKE = $(BIN)/snakemake $(addprefix --profile ,profiles/$(PROFILE) $(wildcard profiles/site))
 
-.PHONY: help setup doctor quick local-cpu study table1 reference-report bench test faults slurm-test check lock generate site clean
+.PHONY: help setup doctor quick local-cpu study table1 reference-report tensorboard bench test faults slurm-test check lock generate site clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -63,6 +63,9 @@ reference-report: setup ## render what is in results/reference/full-width: table
 
 doctor: setup ## what this machine has, and what will run on it in which time
 	$(BIN)/flexifed doctor
+
+tensorboard: setup ## watch the running cells of a study that says `tensorboard: true`: make tensorboard STUDY=quick (docs/live.md)
+	$(BIN)/tensorboard --logdir results/$(or $(STUDY),$(error give STUDY=, a folder of results/))/tensorboard
 
 bench: setup ## measure this machine: results/bench/bench.md and race.csv (about 20 minutes, on an otherwise idle machine)
 	$(BIN)/python -m flexifed bench

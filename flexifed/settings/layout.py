@@ -22,6 +22,8 @@ DEVICES = "devices/{protocol}/seed{seed}.parquet"
 """What clients run on, the same for every data set, family and strategy of a seed; only of protocols with devices."""
 CELL = "cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}"
 """`history.parquet` and `run.json` of one training run, and, where the study keeps them, its models."""
+TENSORBOARD = "tensorboard/{dataset}/{family}/{strategy}/{protocol}/seed{seed}"
+"""Event files of one training run, where the study asks for a live view."""
 MODELS = "models"
 """Folder of the kept models in a cell's folder."""
 
@@ -39,6 +41,11 @@ def cell_files(keep_models: str = "none") -> tuple[str, ...]:
 def study_folder(study: str) -> Path:
     """Folder of a study's results, relative to the working directory."""
     return Path(RESULTS) / study
+
+
+def tensorboard(study: str, cell: Cell, wanted: bool) -> Path | None:
+    """Folder of a cell's live view; None where none is wanted."""
+    return study_folder(study) / TENSORBOARD.format(**vars(cell)) if wanted else None
 
 
 def has_overview(cells: Iterable[Cell]) -> bool:

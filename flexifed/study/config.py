@@ -145,6 +145,8 @@ class Study(Closed):
     """Between two checkpoints inside a cell; 0 for one after every round. Changing it reruns nothing."""
     keep_models: KeepModels = "none"
     """Leave the models of the last or best round in each cell's `models/` (docs/models.md); trains what lacks them."""
+    tensorboard: bool = False
+    """A live view: running cells write event files (docs/live.md); needs `tensorboard`. Changing it reruns nothing."""
     precision: str = "float32"
     """How exact training computes: `float32`, `tf32` or `bfloat16`, see `flexifed/training/precision.py`."""
 
@@ -247,7 +249,8 @@ class Study(Closed):
         """The cell with its data's source: all that it takes to run it where a study cannot be read."""
         settings, archives = self.dataset(cell.dataset), self.archives(cell.dataset)
         source = single.Source(settings.local, tuple(archives) if archives else None, settings.options, self.downloads)
-        return single.Run(self.name, self.job(cell), source, self.checkpoint_minutes, self.keep_models)
+        job, minutes = self.job(cell), self.checkpoint_minutes
+        return single.Run(self.name, job, source, minutes, self.keep_models, self.tensorboard)
 
 
 @lru_cache

@@ -20,11 +20,11 @@ def check(study: Study, config: Path) -> None:
         config: The study's own file.
 
     Raises:
-        UserError: the results are those of another file, or local copies of data sets that are not prepared yet are
-            not there or not whole.
+        UserError: the results are those of another file, local copies of data sets that are not prepared yet are not
+            there or not whole, devices cannot be drawn, or there is no package for the live view.
     """
     ownership.check(layout.study_folder(study.name), config)
-    _raise([*_local_copies(study), *_devices(study)])
+    _raise([*_local_copies(study), *_devices(study), *_live_view(study)])
 
 
 def begin(study: Study, config: Path | None, *, trains: bool) -> None:
@@ -43,7 +43,7 @@ def begin(study: Study, config: Path | None, *, trains: bool) -> None:
     if config:
         ownership.check(results, config)
     if trains:
-        _raise([*_local_copies(study), *_downloads(study), *_devices(study)])
+        _raise([*_local_copies(study), *_downloads(study), *_devices(study), *_live_view(study)])
     if config:
         ownership.take(results, config)
 
@@ -85,6 +85,16 @@ def _devices(study: Study) -> Iterator[str]:
                 draw_devices(protocol.devices, clients=protocol.clients, wanted=protocol.cohort_size(), seed=seed)
         except UserError as error:
             yield f"protocols.{name}.devices: {error}"
+
+
+def _live_view(study: Study) -> Iterator[str]:
+    if study.tensorboard:
+        from flexifed.training import live
+
+        try:
+            live.check()
+        except UserError as error:
+            yield str(error)
 
 
 def _unprepared(study: Study) -> Iterator[tuple[str, Source]]:

@@ -44,6 +44,7 @@ class Run:
     source: Source
     checkpoint_minutes: float = CHECKPOINT_MINUTES
     keep_models: KeepModels = "none"
+    tensorboard: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -54,6 +55,7 @@ class Run:
             "source": dataclasses.asdict(self.source),
             "checkpoint_minutes": self.checkpoint_minutes,
             **({} if self.keep_models == "none" else {"keep_models": self.keep_models}),
+            **({"tensorboard": True} if self.tensorboard else {}),
         }
 
     @classmethod
@@ -87,7 +89,10 @@ class Run:
         if keep_models not in (known := get_args(KeepModels)):
             raise registry.unknown("keep_models", keep_models, known)
         Faults(checks.kept_models(keep_models, [cell.family])).check(values)
-        return cls(values["study"], job, source, minutes, keep_models)
+        tensorboard = values.get("tensorboard", False)
+        if not isinstance(tensorboard, bool):
+            raise UserError(f"tensorboard: expected true or false, got {tensorboard!r}.")
+        return cls(values["study"], job, source, minutes, keep_models, tensorboard)
 
 
 def _faults(job: Job, source: Source) -> Iterator[Fault]:
@@ -120,6 +125,10 @@ def run(run: Run, device: str | None = None) -> Path:
         UserError: as the stages do.
         Interrupted: a signal asked the cell to stop; run it again to go on.
     """
+    if run.tensorboard:
+        from flexifed.training import live
+
+        live.check()
     root, job = layout.study_folder(run.study), run.job
     receipt, prepared, partition_file, plan_file, devices_file, out = (
         root / pattern.format(**vars(job.cell))
@@ -147,6 +156,7 @@ def run(run: Run, device: str | None = None) -> Path:
             checkpoint_minutes=run.checkpoint_minutes,
             keep_models=run.keep_models,
             study=run.study,
+            tensorboard=layout.tensorboard(run.study, job.cell, run.tensorboard),
         )
     return out
 

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from flexifed.system import files, locks, provenance
 from flexifed.system.errors import UserError
 from flexifed.system.interruption import Interrupted, noticed
 from flexifed.system.progress import RoundProgress
-from flexifed.training import federation, precision, rounds
+from flexifed.training import federation, live, precision, rounds
 from flexifed.training.checkpoint import Checkpoints, Saved, Session
 from flexifed.training.engine import Engine, Federation, Steps
 from flexifed.training.history import History
@@ -77,6 +77,7 @@ def run_cell(
     failed_history: Path | None = None,
     keep_models: KeepModels = "none",
     study: str = "",
+    tensorboard: Path | None = None,
 ) -> None:
     """Train one cell and write `history.parquet`, the models to keep and, last, `run.json` into the folder `out`.
 
@@ -92,9 +93,11 @@ def run_cell(
         failed_history: where to keep the history of a run that fails.
         keep_models: which models to leave in `out/models`, see `KeepModels`.
         study: its name, for the cards of the models.
+        tensorboard: folder for a live view, see `flexifed.training.live`; None for none.
 
     Raises:
-        UserError: a client's training loss is not finite, memory was not enough, or another process trains this cell.
+        UserError: a client's training loss is not finite, memory was not enough, another process trains this cell, or
+            there is no package for the live view.
         Interrupted: a signal asked the run to stop; it has left a checkpoint.
     """
     with locks.alone(out / ".lock", f"training of {job.cell}"):
@@ -113,7 +116,8 @@ def run_cell(
         saved = checkpoints.restore() or Saved(0, History(), ())
         clock = Clock(saved.round + 1, device)
         try:
-            steps = _train(job, f, saved, clock, checkpoints, progress, keeper)
+            with live.view(tensorboard, saved.history, saved.round) as show:
+                steps = _train(job, f, saved, clock, checkpoints, _telling(f, show, progress), keeper)
         except UserError as error:
             if failed_history is not None:
                 saved.history.write(failed_history)
@@ -126,6 +130,17 @@ def run_cell(
         files.write_json(out / "run.json", record | _of(steps))
         checkpoints.remove()
         (out / FAILED).unlink(missing_ok=True)
+
+
+def _telling(f: Federation, show: Callable[[], None], progress: RoundProgress) -> RoundProgress:
+    """Progress that is told simulated seconds, after the live view."""
+
+    def tell(round_number: int, metric: float | None, seconds: float | None = None) -> None:
+        show()
+        clock = f.attendance.clock
+        progress(round_number, metric, clock.now if clock else seconds)
+
+    return tell
 
 
 def _check_has_not_failed(path: Path, identity: Mapping[str, Any]) -> None:

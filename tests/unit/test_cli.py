@@ -96,6 +96,7 @@ def test_a_resolved_cell_runs_without_pydantic_to_the_same_bytes(folder: Path) -
         ("settings", "engine", "quick", "settings.engine: unknown engine 'quick'"),
         ("settings", "precision", "float8", "settings.precision: unknown precision of engine"),
         ("cell", "strategy", "max", "cell.strategy: unknown strategy 'max'"),
+        ("top", "tensorboard", "yes", "tensorboard: expected true or false, got 'yes'."),
         ("top", "keep_models", "all", "unknown keep_models 'all'. Did you mean 'final'? Known: best, final, none."),
         ("source", "options", {"x": 1}, "source.options.x: unknown option of dataset 'digits' 'x'"),
     ],
@@ -109,6 +110,30 @@ def test_an_edited_job_is_checked_before_it_runs(
     (folder / "job.json").write_text(json.dumps(job))
     assert expected in flexifed(folder, "run", "job.json", code=2).stderr
     assert not (folder / "results").exists()
+
+
+def test_a_live_view_is_written_or_refused_before_anything_is_made(folder: Path) -> None:
+    (folder / "live.yaml").write_text("tensorboard: true")
+    configs = ("--config", "tiny.yaml", "--config", "live.yaml")
+    (folder / "job.json").write_text(flexifed(folder, "job", *configs, *CELL).stdout)
+    for command in (("cells", *configs), ("cell", *configs, *CELL), ("run", "job.json")):
+        done = flexifed(folder, *command, block="tensorboard", code=2)
+        assert "error: tensorboard: the live view needs the package `tensorboard`, which is not" in done.stderr
+        assert not (folder / "results/tiny/data").exists()
+    pytest.importorskip("tensorboard", reason="the package tensorboard is not installed")
+    view = folder / "results/tiny/tensorboard/digits/vgg/max_common/tiny/seed0"
+    for command in (("cell", *configs, *CELL), ("run", "job.json")):
+        flexifed(folder, *command)
+        assert len(list(view.glob("events.*"))) == 1
+        shutil.rmtree(view)
+    assert states(folder) == states(folder, "live.yaml") == ["-", "done"]
+
+
+def test_make_tensorboard_opens_the_folder_of_a_study() -> None:
+    command = ["make", "-n", "tensorboard", f"VENV={Path(sys.prefix)}"]
+    done = subprocess.run([*command, "STUDY=quick"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("/bin/tensorboard --logdir results/quick/tensorboard\n")
+    assert "give STUDY=" in subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr
 
 
 def test_all_faults_of_a_study_are_told_at_once_by_every_command(folder: Path) -> None:
@@ -216,6 +241,16 @@ def test_a_plan_is_printed(folder: Path) -> None:
     assert "2-6     conv2 .. conv6" in text
 
 
+def test_how_many_clients_to_test(folder: Path) -> None:
+    """As docs/devices.md has it; with a smaller deviation, a wider spread or more confidence they are more."""
+    few = ("clients-to-test", "--clients", "290", "--deviation", "0.05")
+    said = flexifed(folder, *few).stdout
+    assert f"python -m flexifed {' '.join(few)}\n```\n\n    {said}" in (ROOT / "docs/devices.md").read_text()
+    surer = flexifed(folder, *few, "--confidence", "0.975").stdout
+    assert "Test 209 of the 290 clients, drawn at random: with a confidence of at least 0.975" in surer
+    assert "Test 260 of" in flexifed(folder, *few, "--spread", "2").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -223,6 +258,7 @@ def test_a_plan_is_printed(folder: Path) -> None:
         (("plan", "vgg", "max_common", "--clients", "6"), "--clients 6: use a multiple of 4"),
         (("cell", "--config", "tiny.yaml", "digits", "resnet", *CELL[2:]), "unknown family in tiny.yaml: 'resnet'"),
         (("cells", "--config", "absent.yaml"), "absent.yaml: No such file or directory"),
+        (("clients-to-test", "--clients", "9", "--deviation", "0"), "deviation 0 and spread 1 must be above 0"),
         (("unpack", "absent", "out"), "absent is not a folder"),
         (("run", "tiny.yaml"), "tiny.yaml: not a job that `python -m flexifed job` printed"),
     ],

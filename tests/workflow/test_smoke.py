@@ -152,6 +152,20 @@ def test_models_that_are_asked_for_train_what_lacks_them_and_no_longer_asked_for
     assert "train" not in checkout.planned()
 
 
+def test_a_live_view_trains_nothing_and_is_written_by_what_is_trained(checkout: Checkout) -> None:
+    pytest.importorskip("tensorboard", reason="the package tensorboard is not installed")
+    checkout.edit("config/smoke.yaml", "seeds: [0]\n", "seeds: [0]\ntensorboard: true\n")
+    assert "Nothing to be done" in checkout.snakemake("-n")
+    cell = cells_of(checkout)[0]
+    folder = checkout.folder / "results/smoke/cells" / cell
+    history = (folder / "history.parquet").read_bytes()
+    (folder / "run.json").unlink()
+    checkout.snakemake(f"{folder.relative_to(checkout.folder)}/run.json")
+    assert (folder / "history.parquet").read_bytes() == history
+    views = [path.parent for path in (checkout.folder / "results/smoke").rglob("events.*")]
+    assert views == [checkout.folder / "results/smoke/tensorboard" / cell]
+
+
 @pytest.mark.parametrize("name", ["history.parquet", "run.json", ""], ids=["history", "record", "folder"])
 def test_a_cell_whose_files_were_removed_is_trained_again(checkout: Checkout, name: str) -> None:
     cell = cells_of(checkout)[0]

@@ -15,6 +15,7 @@ torch.set_num_threads(snakemake.threads)
 interruption.end_with(int(os.environ["FLEXIFED_DRIVER"]))
 
 with logs.to(snakemake.log[0]):
+    study = Path(snakemake.output.record).relative_to(layout.RESULTS).parts[0]
     cell = Cell(**{**dict(snakemake.wildcards.items()), "seed": int(snakemake.wildcards.seed)})
     job = Job.from_settings(cell, snakemake.params.settings)
     with progress.rounds(
@@ -30,9 +31,10 @@ with logs.to(snakemake.log[0]):
             ),
             Path(snakemake.output.record).parent,
             report,
-            # Not among the rule's parameters: another interval is no reason to train again, nor is a model less.
+            # Not among the rule's parameters: none of these is a reason to train again, nor is a model less.
             checkpoint_minutes=snakemake.config.get("checkpoint_minutes", CHECKPOINT_MINUTES),
             keep_models=snakemake.config.get("keep_models", "none"),
-            study=Path(snakemake.output.record).relative_to(layout.RESULTS).parts[0],
+            tensorboard=layout.tensorboard(study, cell, snakemake.config.get("tensorboard", False)),
+            study=study,
             failed_history=Path(snakemake.log[0]).with_suffix(".failed.parquet"),
         )
