@@ -2,7 +2,7 @@
 
 One version: FedAvg needs no more. torchvision's stem is made for ImageNet: a 7 x 7 convolution and a pool, each of
 stride 2, so that of 32 x 32 pixels one is left before the average; the book uses it as it is, with 1000 outputs of
-which ten occur. Weights start at random: torchvision's pretrained ones, which the book begins with, are not read here.
+which ten occur. Weights start at random: `resnet18_pretrained` begins with ImageNet's, as the book does.
 """
 
 from collections import OrderedDict

@@ -10,6 +10,7 @@ from flexifed.study.config import Study
 from flexifed.study.single import Source, draw_devices, is_prepared
 from flexifed.system import files
 from flexifed.system.errors import UserError
+from flexifed.system.pinned import read_pinned
 
 
 def check(study: Study, config: Path) -> None:
@@ -20,11 +21,12 @@ def check(study: Study, config: Path) -> None:
         config: The study's own file.
 
     Raises:
-        UserError: the results are those of another file, local copies of data sets that are not prepared yet are not
-            there or not whole, devices cannot be drawn, or there is no package for the live view.
+        UserError: the results are those of another file; something that the study reads is not there or not what it
+            should be (local copies of data sets that are not prepared yet, files of weights); devices cannot be drawn,
+            or there is no package for the live view.
     """
     ownership.check(layout.study_folder(study.name), config)
-    _raise([*_local_copies(study), *_devices(study), *_live_view(study)])
+    _raise([*_local_copies(study), *_devices(study), *_weights(study), *_live_view(study)])
 
 
 def begin(study: Study, config: Path | None, *, trains: bool) -> None:
@@ -43,7 +45,15 @@ def begin(study: Study, config: Path | None, *, trains: bool) -> None:
     if config:
         ownership.check(results, config)
     if trains:
-        _raise([*_local_copies(study), *_downloads(study), *_devices(study), *_live_view(study)])
+        _raise(
+            [
+                *_local_copies(study),
+                *_downloads(study),
+                *_devices(study),
+                *_weights(study),
+                *_live_view(study),
+            ]
+        )
     if config:
         ownership.take(results, config)
 
@@ -95,6 +105,22 @@ def _live_view(study: Study) -> Iterator[str]:
             live.check()
         except UserError as error:
             yield str(error)
+
+
+def _weights(study: Study) -> Iterator[str]:
+    """The files that weights begin with are there and the right ones, where a cell has yet to be trained from them."""
+    root, wanted = layout.study_folder(study.name), {}
+    for cell in study.cells():
+        if address := registry.constant("family", cell.family, "WEIGHTS", ""):
+            job = study.job(cell)
+            if not job.is_up_to_date(root / layout.CELL.format(**vars(cell)) / "run.json"):
+                options = registry.keywords("family", cell.family) | dict(job.family_options)
+                wanted[cell.family, options["file"], options["sha256"]] = address
+    for (family, file, sha256), address in wanted.items():
+        try:
+            read_pinned(Path(file), sha256, address)
+        except UserError as error:
+            yield f"families.{family}.file: {error}"
 
 
 def _unprepared(study: Study) -> Iterator[tuple[str, Source]]:

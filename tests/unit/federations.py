@@ -2,7 +2,9 @@
 
 import dataclasses
 import hashlib
+import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,14 @@ from torch import Tensor, nn
 from flexifed.data import samples
 from flexifed.data.partition import partition
 from flexifed.data.transforms import Transform
-from flexifed.models import set_generator
+from flexifed.models import build, resnet18_pretrained, set_generator
 from flexifed.settings import protocol, registry, rng
 from flexifed.settings.cell import Cell
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Protocol
 from flexifed.sharing import plan, planning
 from flexifed.study import single
+from flexifed.system.files import digest as digest_of
 from flexifed.training import federation, rounds, weights
 from flexifed.training.client import Client, Turn, batches
 from flexifed.training.engine import Engine, Federation
@@ -31,6 +34,8 @@ from flexifed.training.server import Server
 DATASETS = {"image": "digits", "text": "agnews", "vector": "synthetic", "click": "movielens"}
 """A data set of each kind that families read."""
 WIDTH = 0.0625
+FOLDER = tempfile.TemporaryDirectory()
+"""Of files that do not belong to a single test; goes with the process."""
 DENSE, TABLES = 2, (7, 40, 3)
 """Of clicks: dense features, and rows of the table of each sparse one."""
 
@@ -88,8 +93,22 @@ def job(strategy: str = "max_common", *, family: str = "vgg", seed: int = 0, **o
     versions = registry.constant("family", family, "VERSIONS")
     if len(versions) != len(PROTOCOL.versions) and "versions" not in overrides:
         overrides = {"versions": versions, "clients": len(versions) * (PROTOCOL.clients // len(versions)), **overrides}
-    options = {"width": WIDTH} if "width" in registry.keywords("family", family) else {}
-    return Job(cell, dataclasses.replace(PROTOCOL, **overrides), options, "serial")
+    return Job(cell, dataclasses.replace(PROTOCOL, **overrides), family_options(family), "serial")
+
+
+def family_options(family: str, width: float = WIDTH, channels: int = 1) -> dict[str, Any]:
+    """Options of a narrow model, as far as the family has any; one that begins with a file is given a narrow one."""
+    options: dict[str, Any] = {"width": width} if "width" in registry.keywords("family", family) else {}
+    return options | (weight_file(width, channels) if registry.constant("family", family, "WEIGHTS", "") else {})
+
+
+@cache
+def weight_file(width: float, channels: int) -> dict[str, str]:
+    """Random weights of a ResNet-18 as torchvision would write them: the file, and its digest."""
+    model = build("resnet18", "V1", (channels, 32, 32), 1000, {"width": width}, rng.torch_stream(0, "weights"))
+    path = Path(FOLDER.name) / f"{width}.{channels}.pth"
+    torch.save({resnet18_pretrained.as_torchvision(key): value for key, value in model.state_dict().items()}, path)
+    return {"file": str(path), "sha256": digest_of(path)}
 
 
 def files(folder: Path, the_job: Job) -> dict[str, Path]:

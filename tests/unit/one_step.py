@@ -54,7 +54,7 @@ def steps(folder: Path) -> None:
     for family, (name, width) in product(registry.names("family"), WIDTHS.items()):
         version = registry.constant("family", family, "VERSIONS")[:2][-1]  # has every shape of layer of its family
         job = federations.job(family=family, versions=(version,), **STEP)
-        job = dataclasses.replace(job, family_options={"width": width})
+        job = dataclasses.replace(job, family_options=federations.family_options(family, width))
         assembled = federations.assemble(folder, job)
         exact = moved(in_double(assembled), "serial")
         for engine, precision in ENGINES:

@@ -64,7 +64,8 @@ def test_families_of_images_are_stacked(family: str) -> None:
     kind = registry.constant("family", family, "KIND")
     version = registry.constant("family", family, "VERSIONS")[-1]
     shape = (3, 32, 32) if kind == "image" else (1014,)
-    model = models.build(family, version, shape, 10, {"width": 1 / 16}, torch.Generator().manual_seed(0))
+    options = federations.family_options(family, 1 / 16, channels=3)
+    model = models.build(family, version, shape, 10, options, torch.Generator().manual_seed(0))
     assert _stack.stackable(model) == (kind == "image")
 
 
