@@ -20,6 +20,7 @@ from flexifed.engines._channels_last import Convolution, channels_last
 from flexifed.engines._recording import Direct, Function
 from flexifed.settings import registry
 from flexifed.settings.protocol import Optimiser
+from flexifed.sharing import planning
 from flexifed.sharing.layers import chain
 from flexifed.training import federation, precision, weights
 from flexifed.training.engine import Federation, Steps
@@ -60,13 +61,12 @@ def test_a_whole_run_in_double_precision_agrees_to_rounding(tmp_path: Path, fami
 
 
 @pytest.mark.parametrize("family", registry.names("family"))
-def test_families_of_images_are_stacked(family: str) -> None:
+def test_families_of_images_and_vectors_are_stacked(family: str) -> None:
     kind = registry.constant("family", family, "KIND")
     version = registry.constant("family", family, "VERSIONS")[-1]
-    shape = (3, 32, 32) if kind == "image" else (1014,)
-    options = federations.family_options(family, 1 / 16, channels=3)
-    model = models.build(family, version, shape, 10, options, torch.Generator().manual_seed(0))
-    assert _stack.stackable(model) == (kind == "image")
+    classes = 2 if kind == "click" else 10
+    model = models.build_meta(family, version, planning.SHAPES[kind], classes, federations.family_options(family))
+    assert _stack.stackable(model) == (kind in ("image", "vector"))
 
 
 def test_group_normalisation_is_stacked_in_double_precision(tmp_path: Path) -> None:
