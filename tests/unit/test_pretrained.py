@@ -120,7 +120,7 @@ def test_content_that_is_refused(
     assert not Path(MARK).exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", pickle.dumps(Code()), b"PK\x03\x04 cut off"])
+@pytest.mark.parametrize("content", [b"", b"no weights", pickle.dumps(Code(), protocol=2), b"PK\x03\x04 cut off"])
 def test_bytes_that_are_no_weights(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
