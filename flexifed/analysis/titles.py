@@ -23,6 +23,7 @@ _TITLES = {
     "mlp": "MLP",
     "cnn": "CNN",
     "resnet18": "ResNet-18",
+    "resnet18_pretrained": "ResNet-18 (pretrained)",
     "mnist": "MNIST",
     "movielens": "MovieLens-100k",
     "fedavg": "FedAvg",
