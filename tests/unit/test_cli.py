@@ -130,7 +130,7 @@ def test_a_live_view_is_written_or_refused_before_anything_is_made(folder: Path)
 
 
 def test_make_tensorboard_opens_the_folder_of_a_study() -> None:
-    command = ["make", "-n", "tensorboard", f"VENV={Path(sys.prefix)}"]
+    command = ["make", "-n", "--no-print-directory", "tensorboard", f"VENV={Path(sys.prefix)}"]
     done = subprocess.run([*command, "STUDY=quick"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("/bin/tensorboard --logdir results/quick/tensorboard\n")
     assert "give STUDY=" in subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr

@@ -294,19 +294,24 @@ class OldRandomNumbers(Playback):
         super().__call__(*arguments)
 
 
+def workspace_of(function: Any) -> Any:
+    """Whose method it is, perhaps with an argument bound to it."""
+    return getattr(function, "func", function).__self__
+
+
 class SlightlyOff(Playback):
     """Its momentum grows by a hundredth too much."""
 
     def __call__(self, *arguments: Tensor) -> None:
         super().__call__(*arguments)
-        self.function.__self__.velocity.values.mul_(1.01)  # type: ignore[attr-defined]
+        workspace_of(self.function).velocity.values.mul_(1.01)
 
 
 class NothingMoves(Playback):
     """Has left the optimiser out."""
 
     def __call__(self, *arguments: Tensor) -> None:
-        numbers = self.function.__self__.model.state_dict()  # type: ignore[attr-defined]
+        numbers = workspace_of(self.function).model.state_dict()
         before = {key: value.clone() for key, value in numbers.items()}
         super().__call__(*arguments)
         for key, value in numbers.items():

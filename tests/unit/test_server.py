@@ -326,9 +326,9 @@ def test_a_round_that_tests_nothing_downloads_every_model_once(tmp_path: Path, m
     assembled = federations.assemble(tmp_path, federations.job(rounds=3, evaluate_every=3))
     downloaded, download = [], assembled.server.download
 
-    def counted(crew: Any) -> Any:
+    def counted(crew: Any, **how: Any) -> Any:
         downloaded.extend(client.id for client in crew)
-        return download(crew)
+        return download(crew, **how)
 
     monkeypatch.setattr(assembled.server, "download", counted)
     federations.loop(assembled, registry.load("engine", "serial").create(assembled))

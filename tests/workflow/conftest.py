@@ -15,7 +15,8 @@ import yaml
 from tests import miniature
 
 REPOSITORY = Path(__file__).parents[2]
-PARTS = ("Snakefile", "workflow", "profiles", "config", "envs", "flexifed", "pyproject.toml")
+LOCKS = ("requirements.txt", "requirements.lock", "requirements-cpu.lock")
+PARTS = ("Snakefile", "workflow", "profiles", "config", "envs", "flexifed", "pyproject.toml", *LOCKS)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def test_a_folder_of_images_from_the_document_to_a_trained_cell(repository: Path
     with (repository / "tests/miniature/folders.py").open("a") as file:
         file.write(small_folder)
     tested = run(repository, "python -m pytest tests/contracts/test_datasets.py -k shapes")
-    assert "skipped" not in tested and "9 passed" in tested
+    assert "skipped" not in tested and "10 passed" in tested
 
 
 def test_a_partitioner_from_the_document_keeps_the_contract(repository: Path) -> None:
