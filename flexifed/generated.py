@@ -17,7 +17,7 @@ from flexifed.bench import summary
 from flexifed.reference import queue
 from flexifed.reference import text as referencetext
 from flexifed.report import beside as beside_text
-from flexifed.report import fairness
+from flexifed.report import fairness, seconds
 from flexifed.report.parts import Grid
 from flexifed.settings import registry
 from flexifed.settings.protocol import Protocol
@@ -364,7 +364,11 @@ def contents() -> dict[Path, str]:
             "fedavg-mnist": lambda: beside_table("fedavg-mnist"),
         },
         ROOT / "docs/systems/horizontal.md": {"horizontal": lambda: lines_table("horizontal")},
-        ROOT / "docs/systems/devices.md": {"fairness": lambda: grid_tables("fairness", "fairness", fairness.grid)},
+        ROOT / "docs/systems/devices.md": {
+            "selection": lambda: lines_table("selection"),
+            "selection-seconds": lambda: grid_tables("selection", "seconds", seconds.grid),
+            "fairness": lambda: grid_tables("fairness", "fairness", fairness.grid),
+        },
         ROOT / "docs/disagreement.md": {"effects": lambda: effects_tables("disagreement-few")},
         ROOT / "docs/speed.md": {
             "bench-cpu": lambda: summary.markdown(REFERENCE / "bench-cpu"),
