@@ -96,15 +96,9 @@ def fairness(seeds: pd.DataFrame, expected: Sequence[Cell], protocols: Mapping[s
     found = []
     for row in finals.rows(expected):
         if layout.tests_everybody(protocols[row.protocol]) and metrics.has_single_clients(row.dataset):
-            ours, theirs = _of(seeds, row), _of(seeds, row._replace(strategy=BASE))
+            ours, theirs = (finals.of_line(seeds, line) for line in (row, row._replace(strategy=BASE)))
             found.append(_entry(row, ours, theirs if row.strategy != BASE else theirs.iloc[:0]))
     return pd.DataFrame(found, columns=COLUMNS)
-
-
-def _of(seeds: pd.DataFrame, row: finals.Row) -> pd.DataFrame:
-    """The measures of a line by seed, of those of its expected seeds that are there."""
-    same = (seeds[LINE] == list(row[:4])).all(axis=1) & seeds["seed"].isin(row.seeds)
-    return seeds[same].set_index("seed")[["clients", *MEASURES]]
 
 
 def _entry(row: finals.Row, ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, Any]:
@@ -119,9 +113,7 @@ def _entry(row: finals.Row, ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[st
         entry |= {"n_pairs": gain.n_seeds, f"{measure}_less_base": gain.mean}
         entry |= {f"{measure}_less_base_low": gain.ci95_low, f"{measure}_less_base_high": gain.ci95_high}
         entry |= {f"{measure}_outcome": effects.outcome(gain) if gain.n_seeds else ""}
-    absent = [str(seed) for seed in row.seeds if seed not in ours.index]
-    entry["note"] = f"missing seeds: {', '.join(absent)}" if absent and len(ours) else ""
-    return entry
+    return entry | {"note": finals.missing_seeds(row, ours)}
 
 
 def write(cells: Path, folder: Path, *, expected: Sequence[Cell], protocols: Mapping[str, Protocol]) -> None:

@@ -64,6 +64,28 @@ def rows(expected: Sequence[Cell]) -> list[Row]:
     return [Row(key[0], key[1], key[3], key[2], tuple(seeds[key])) for key in ordered]
 
 
+def of_line(seeds: pd.DataFrame, row: Row) -> pd.DataFrame:
+    """Of a table with a row for each cell those of a line, by seed, of those of its expected seeds that are there.
+
+    Args:
+        seeds: with the columns of the cell, and others.
+        row: the line.
+    """
+    same = (seeds[["dataset", "family", "strategy", "protocol"]] == list(row[:4])).all(axis=1)
+    return seeds[same & seeds["seed"].isin(row.seeds)].set_index("seed")
+
+
+def missing_seeds(row: Row, there: "pd.DataFrame | pd.Series[float]") -> str:
+    """Which expected seeds of a line are not there, in words; nothing where all or none are.
+
+    Args:
+        row: the line.
+        there: indexed by seed, as `of_line` and `of_seeds` give it.
+    """
+    absent = [str(seed) for seed in row.seeds if seed not in there.index]
+    return f"missing seeds: {', '.join(absent)}" if absent and len(there) else ""
+
+
 def reduce_curve(curves: pd.DataFrame, final: FinalNumber, rounds: int) -> pd.DataFrame:
     """One value for each client of each cell; of cohorts, for each that was tested in the rule's last rounds.
 

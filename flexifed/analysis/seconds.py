@@ -127,17 +127,11 @@ def seconds(seeds: pd.DataFrame, expected: Sequence[Cell], protocols: Mapping[st
     return pd.DataFrame([_entry(row, seeds) for row in lines], columns=COLUMNS)
 
 
-def _of(seeds: pd.DataFrame, row: finals.Row) -> pd.DataFrame:
-    """A line by seed, of those of its expected seeds that are there."""
-    same = (seeds[LINE] == list(row[:4])).all(axis=1) & seeds["seed"].isin(row.seeds)
-    return seeds[same].set_index("seed")
-
-
 def _entry(row: finals.Row, seeds: pd.DataFrame) -> dict[str, Any]:
-    ours = _of(seeds, row)
+    ours = finals.of_line(seeds, row)
     not_reached = int(np.isinf(ours["to_target"]).sum())
     mean = statistics.summarise(ours["to_target"].iloc[: 0 if not_reached else None])
-    absent = [str(seed) for seed in row.seeds if seed not in ours.index]
+    base = finals.of_line(seeds, row._replace(strategy=BASE))
     return {
         **dict(zip(LINE, row, strict=False)),
         "n_seeds": len(ours),
@@ -146,10 +140,10 @@ def _entry(row: finals.Row, seeds: pd.DataFrame) -> dict[str, Any]:
         "seconds_to_target": mean.mean,
         "to_target_ci95_low": mean.ci95_low,
         "to_target_ci95_high": mean.ci95_high,
-        **_times(ours, _of(seeds, row._replace(strategy=BASE)), row.strategy),
+        **_times(ours, base, row.strategy),
         "seconds_in_all": ours["in_all"].mean(),
         "dropped": ours["dropped"].mean(),
-        "note": f"missing seeds: {', '.join(absent)}" if absent and len(ours) else "",
+        "note": finals.missing_seeds(row, ours),
     }
 
 

@@ -46,11 +46,10 @@ def levels(
     for lines in _lines(expected, values):
         for row in lines:
             found = finals.of_seeds(by_line, row, MEAN)
-            absent = [str(seed) for seed in row.seeds if seed not in found.index]
             table.append(
                 {**row._asdict(), "over": over, "level": values[row.protocol]}
                 | {"versions": " ".join(protocols[row.protocol].versions), **vars(statistics.summarise(found))}
-                | {"note": f"missing seeds: {', '.join(absent)}" if absent and len(found) else ""}
+                | {"note": finals.missing_seeds(row, found)}
             )
     return pd.DataFrame(table).drop(columns="seeds")
 

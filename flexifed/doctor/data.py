@@ -19,7 +19,8 @@ def findings() -> list[Finding]:
 
 def _where(name: str, module: ModuleType) -> str:
     if is_bundled(module):
-        return "comes with scikit-learn"
+        origin: str = module.ORIGIN
+        return origin
     places = [*_prepared(name), *_archives(name, module), *_copy(module)]
     return "; ".join(places) if places else _missing(module)
 

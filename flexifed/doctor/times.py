@@ -17,8 +17,6 @@ from flexifed.system import files, machine, provenance
 from flexifed.training.client import step_size
 
 QUICK, TABLE1 = provenance.ROOT / "config/quick.yaml", provenance.ROOT / "config/config.yaml"
-OTHER_JOBS = 28
-"""Jobs of `make quick` beside its cells; each counts as one start of Python."""
 FAMILY, VERSION, SHAPE, CLASSES = "vgg", "V3", (3, 32, 32), 10
 N_TRAIN = 50_000
 """Training images of CIFAR-10."""
@@ -42,8 +40,9 @@ def _quick() -> Finding:
         done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
         whole = time.monotonic() - began
         training = files.read_object(Path(folder) / done.stdout.strip() / "run.json")["seconds"]
-    minutes = (len(cells) * whole + OTHER_JOBS * (whole - training)) / machine.cores() / 60
-    text = f"about {math.ceil(minutes)} min: {len(cells)} cells of {whole:.0f} s, and {OTHER_JOBS} short jobs"
+    starting = whole - training  # what a short job takes: plans, tables, figures, about as many as there are cells
+    minutes = len(cells) * (whole + starting) / machine.cores() / 60
+    text = f"about {math.ceil(minutes)} min: {len(cells)} cells of {whole:.0f} s, and about as many short jobs"
     return Finding("make quick", f"{text}, on {machine.cores()} cores")
 
 

@@ -26,7 +26,7 @@ def check(study: Study, config: Path) -> None:
             or there is no package for the live view.
     """
     ownership.check(layout.study_folder(study.name), config)
-    _raise([*_local_copies(study), *_devices(study), *_weights(study), *_live_view(study)])
+    _raise(_missing(study))
 
 
 def begin(study: Study, config: Path | None, *, trains: bool) -> None:
@@ -45,15 +45,7 @@ def begin(study: Study, config: Path | None, *, trains: bool) -> None:
     if config:
         ownership.check(results, config)
     if trains:
-        _raise(
-            [
-                *_local_copies(study),
-                *_downloads(study),
-                *_devices(study),
-                *_weights(study),
-                *_live_view(study),
-            ]
-        )
+        _raise([*_missing(study), *_downloads(study)])
     if config:
         ownership.take(results, config)
 
@@ -61,6 +53,14 @@ def begin(study: Study, config: Path | None, *, trains: bool) -> None:
 def _raise(faults: Iterator[str] | list[str]) -> None:
     if text := "\n".join(faults):
         raise UserError(text)
+
+
+def _missing(study: Study) -> Iterator[str]:
+    """What is read and is not there, or not what it should be."""
+    yield from _local_copies(study)
+    yield from _devices(study)
+    yield from _weights(study)
+    yield from _live_view(study)
 
 
 def _local_copies(study: Study) -> Iterator[str]:

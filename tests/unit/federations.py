@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import os
+import signal
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +27,7 @@ from flexifed.settings.protocol import Protocol
 from flexifed.sharing import plan, planning
 from flexifed.study import single
 from flexifed.system.files import digest as digest_of
+from flexifed.system.interruption import Interrupted
 from flexifed.training import federation, rounds, weights
 from flexifed.training.client import Client, Turn, batches
 from flexifed.training.engine import Engine, Federation
@@ -160,6 +164,18 @@ def run(folder: Path, the_job: Job, name: str = "cell", **settings: Any) -> Path
     inputs = Inputs(**files(folder, the_job))
     run_cell(the_job, inputs, out, lambda *_: None, device=torch.device("cpu"), **settings)
     return out
+
+
+def stopped(folder: Path, the_job: Job, after: int) -> None:
+    """Run a job's cell until a signal stops it after a round; what is left is a checkpoint in `cell`."""
+
+    def progress(round_number: int, *_: object) -> None:
+        if round_number == after:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    inputs = Inputs(**files(folder, the_job))
+    with pytest.raises(Interrupted):
+        run_cell(the_job, inputs, folder / "cell", progress, device=torch.device("cpu"), checkpoint_minutes=0)
 
 
 def sgd(

@@ -2,20 +2,15 @@
 
 import dataclasses
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from flexifed.settings import registry
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Devices, Optimiser, Protocol
-from flexifed.system.interruption import Interrupted
 from flexifed.training.client import batches, samples_of_turn
-from flexifed.training.run import Inputs, run_cell
 from tests.unit import federations
 
 PHONES = Devices(capacity="lognormal", availability="day_and_night")
@@ -51,14 +46,16 @@ def test_slow_devices_are_dropped_or_waited_for(tmp_path: Path) -> None:
     assert ends[0] < ends[1]
 
 
-def stopped(folder: Path, job: Job, after: int) -> None:
-    def progress(round_number: int, *_: float | None) -> None:
-        if round_number == after:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    inputs = Inputs(**federations.files(folder, job))
-    with pytest.raises(Interrupted):
-        run_cell(job, inputs, folder / "cell", progress, device=torch.device("cpu"), checkpoint_minutes=0)
+def test_a_round_in_which_nobody_finishes_changes_nothing_and_takes_its_time(tmp_path: Path) -> None:
+    """On devices that take weeks for a turn, and are there for a night."""
+    weeks = {"milliseconds": 1e9}
+    never = Devices(capacity="equal", capacity_options=weeks, availability="day_and_night")
+    job = of("oort", devices=never, tested="all", evaluate_every=2)
+    found = history(tmp_path, job, "never")
+    assert set(found[found.phase != "clock"].metric) == {"accuracy", "loss"}, "nobody has trained"
+    assert found[found.metric == "accuracy"].groupby("client").value.nunique().tolist() == [1] * 12
+    assert found[found.metric == "dropped"].value.min() >= 3
+    assert (found[found.metric == "seconds"].value.diff().dropna() > 0).all()
 
 
 @pytest.mark.parametrize("engine", registry.names("engine"))
@@ -69,7 +66,7 @@ def test_it_goes_on_with_the_same_bytes(tmp_path: Path, strategy: str, engine: s
     if strategy == "oort":
         job = dataclasses.replace(job, strategy_options={"exploration": 0.5, "pacer_window": 1})
     whole = federations.run(tmp_path, job, "whole")
-    stopped(tmp_path, job, 4)
+    federations.stopped(tmp_path, job, 4)
     resumed = federations.run(tmp_path, job)
     assert (resumed / "history.parquet").read_bytes() == (whole / "history.parquet").read_bytes()
     assert len(json.loads((resumed / "run.json").read_text())["sessions"]) == 2

@@ -65,7 +65,8 @@ def test_a_command_that_never_answers_is_given_up(folder: Path, monkeypatch: pyt
 
 
 def test_data_sets_are_found_where_studies_look(folder: Path) -> None:
-    assert found(data.findings(), "digits8").text == "comes with scikit-learn"
+    assert found(data.findings(), "digits8").text == "bundled with scikit-learn"
+    assert found(data.findings(), "synthetic").text == "made by its recipe"
     assert found(data.findings(), "cifar10").text == "not here: a study that uses it downloads 170 MB"
     (folder / "results/mine/data/cifar10").mkdir(parents=True)
     (folder / "results/mine/data/cifar10/card.json").write_text("{}")

@@ -128,10 +128,8 @@ def test_scores_of_shards_are_taken_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_it_goes_on_with_the_same_bytes(tmp_path: Path, engine: str) -> None:
-    from tests.unit.test_attendance import stopped
-
     job = dataclasses.replace(of("fedyogi", rounds=5), engine=engine)
     whole = federations.run(tmp_path, job, "whole")
-    stopped(tmp_path, job, 3)
+    federations.stopped(tmp_path, job, 3)
     resumed = federations.run(tmp_path, job)
     assert (resumed / "history.parquet").read_bytes() == (whole / "history.parquet").read_bytes()

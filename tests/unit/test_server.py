@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import math
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +17,11 @@ from flexifed.settings import registry
 from flexifed.settings.protocol import Protocol
 from flexifed.sharing import planning
 from flexifed.system.errors import UserError
-from flexifed.system.interruption import Interrupted
 from flexifed.training.adaptive import Adagrad, Adam, Adaptive, Yogi
 from flexifed.training.client import Turn
 from flexifed.training.engine import Federation
 from flexifed.training.fairness import TINY, QFair
 from flexifed.training.rules import Momentum, SumOfDifferences, Uploads
-from flexifed.training.run import Inputs, run_cell
 from tests import averages
 from tests.unit import federations
 
@@ -296,16 +292,6 @@ def test_histories_hold_participants_and_one_test_of_what_is_equal(tmp_path: Pat
     assert set(history.metric) == {"train_loss", "accuracy", "loss"}
 
 
-def stopped(folder: Path, job: Any, after: int) -> None:
-    def progress(round_number: int, *_: float | None) -> None:
-        if round_number == after:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    inputs = Inputs(**federations.files(folder, job))
-    with pytest.raises(Interrupted):
-        run_cell(job, inputs, folder / "cell", progress, device=torch.device("cpu"), checkpoint_minutes=0)
-
-
 @pytest.mark.parametrize("engine", registry.names("engine"))
 @pytest.mark.parametrize("strategy", ["fedavgm", "fedprox", "max_common"])
 def test_a_federation_with_absent_clients_goes_on_with_the_same_bytes(
@@ -316,7 +302,7 @@ def test_a_federation_with_absent_clients_goes_on_with_the_same_bytes(
     job = federations.job(strategy, clients=8, versions=versions, participants=3, rounds=5, optimiser=kept)
     job = dataclasses.replace(job, engine=engine)
     whole = federations.run(tmp_path, job, "whole")
-    stopped(tmp_path, job, 3)
+    federations.stopped(tmp_path, job, 3)
     resumed = federations.run(tmp_path, job)
     assert (resumed / "history.parquet").read_bytes() == (whole / "history.parquet").read_bytes()
     assert len(json.loads((resumed / "run.json").read_text())["sessions"]) == 2
