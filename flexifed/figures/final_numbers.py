@@ -57,6 +57,8 @@ def _dots(panel: Axes, block: pd.DataFrame, palette: Mapping[str, str]) -> None:
         panel.hlines(y, line["ci95_low"], line["ci95_high"], color=colour, linewidth=2)
     panel.set_yticks(range(len(block)), [title(name) for name in block["strategy"]])
     panel.set_ylim(len(block) - 0.4, -0.6)
+    if not block[["mean", "paper"]].notna().any(axis=None):
+        panel.set_xticks([])  # nothing is on the axis
     panel.grid(True)
 
 

@@ -29,8 +29,11 @@ STRATEGY_COLOURS = {
     "max_common": "#D55E00",
 }
 """One colour per strategy in every figure: Okabe and Ito's colour-blind safe set, with dark grey for their black."""
-SPARE_COLOURS = ("#0072B2", "#CC79A7", "#000000", "#F0E442", "#332288", "#117733", "#882255", "#999933")
-"""The rest of the set and some of Paul Tol's muted one, for strategies that are not in the paper."""
+SPARE_COLOURS = (
+    *("#0072B2", "#CC79A7", "#000000", "#F0E442", "#332288", "#117733", "#882255", "#999933"),
+    *("#44AA99", "#AA4499", "#661100", "#6699CC", "#DDCC77", "#CC6677"),
+)
+"""The rest of the set and Paul Tol's muted ones, for strategies that are not in the paper."""
 
 MARKERS = {"standalone": "o", "clustered_fl": "s", "basic_common": "^", "clustered_common": "D", "max_common": "v"}
 """A shape per strategy beside its colour, for print without colour; others are crosses."""

@@ -1,7 +1,7 @@
 """A block on the first screen: who is highest, all strategies on one scale, and each published ordering."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -27,16 +27,23 @@ def cards(
         comparisons: as `tables.comparisons` gives it, of the whole study.
         told: what a block says, from its lines and its comparisons, see `brief.told`.
     """
+    colours = colour_number([str(name) for name in table["strategy"].unique()])
     for key, block in blocks(table):
         pairs, same = of_block(key, comparisons), ranked(table[table["dataset"] == key[0]])
-        yield _card(block_title(*key), block, pairs, told(block, pairs), _ends(same))
+        yield _card(block_title(*key), block, pairs, told(block, pairs), _ends(same), colours)
 
 
-def _card(heading: str, block: pd.DataFrame, pairs: pd.DataFrame, told: tuple[str, str], ends: tuple[int, int]) -> Card:
+def _card(
+    heading: str,
+    block: pd.DataFrame,
+    pairs: pd.DataFrame,
+    told: tuple[str, str],
+    ends: tuple[int, int],
+    colours: Mapping[str, int],
+) -> Card:
     lines, (low, high) = ranked(block), ends
     if lines.empty:
         return Card(heading, *told)
-    colours = colour_number([str(name) for name in block["strategy"].unique()])
     dots = []
     for _, line in lines.iterrows():
         places = [_place(line[name], low, high) for name in ("mean", "ci95_low", "ci95_high", "paper")]
