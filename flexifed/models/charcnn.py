@@ -86,6 +86,15 @@ def build(version: str, shape: tuple[int, ...], classes: int, *, width: float = 
     return nn.Sequential(parts)
 
 
+def place(version: str, layer: str) -> str:
+    """The name, in CharCNN-6, of a version's layer; see `flexifed.sharing.places`.
+
+    The last convolution, which alone has no batch norm, is the last one in every version.
+    """
+    is_last = layer == f"conv{3 + MIDDLE[version]}"
+    return f"conv{3 + MIDDLE[VERSIONS[-1]]}" if is_last else layer
+
+
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
     """Weights of convolutions and linear layers N(0, 0.05^2), the rest PyTorch's defaults (2006wzt, Yogurteer)."""
     initialise_defaults(model, generator)

@@ -17,6 +17,7 @@ from flexifed.system.errors import UserError
 KIND = "image"
 VERSIONS = ("V1", "V2", "V3")
 TITLES = ("Small-CNN-4", "McMahan-CNN-4", "LeNet-5")
+NESTED = False  # no version lies in another
 SMALL = True  # a step is mostly overhead, so `engine: auto` trains participants together
 ALLOWED = {"width": (0.001, 100)}
 

@@ -75,6 +75,21 @@ def build(
     return nn.Sequential(parts)
 
 
+def place(version: str, layer: str) -> str:
+    """The name, in VGG-19, of a version's layer; see `flexifed.sharing.places`.
+
+    A convolution is numbered through the network. Its place is its stage and its number there, so that conv2 of VGG-11,
+    which begins stage 2, is conv3 of VGG-19.
+    """
+    if not layer.startswith("conv"):
+        return layer
+    stage, number = 0, int(layer.removeprefix("conv"))
+    while number > CONVOLUTIONS[version][stage]:
+        number -= CONVOLUTIONS[version][stage]
+        stage += 1
+    return f"conv{sum(CONVOLUTIONS[VERSIONS[-1]][:stage]) + number}"
+
+
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
     """Convolutions N(0, 2 / (k * k * out)) with bias 0, the rest PyTorch's defaults (authors' code)."""
     initialise_defaults(model, generator)
