@@ -22,6 +22,7 @@ _TITLES = {
     "dlrm": "DLRM",
     "mlp": "MLP",
     "cnn": "CNN",
+    "conv": "Conv",
     "resnet18": "ResNet-18",
     "resnet18_pretrained": "ResNet-18 (pretrained)",
     "mnist": "MNIST",

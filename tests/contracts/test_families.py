@@ -49,6 +49,10 @@ NUMBERS = {
     ("cnn", "V1"): (31_340, 0, 2, (2, 0, 0), 0, 0),
     ("cnn", "V2"): (2_156_490, 0, 2, (0, 2, 0), 0, 0),
     ("cnn", "V3"): (62_006, 0, 2, (0, 0, 2), 0, 0),
+    ("conv", "V1"): (4_301_642, 0, 2, (2, 2, 2, 2), 38_720, 38_720),
+    ("conv", "V2"): (2_425_930, 0, 4, (2, 4, 4, 4), 38_720, 260_160),
+    ("conv", "V3"): (2_262_602, 0, 6, (2, 4, 6, 6), 38_720, 1_145_408),
+    ("conv", "V4"): (5_278_282, 0, 8, (2, 4, 6, 8), 38_720, 1_145_408),
     ("resnet18", "V1"): (11_181_642, 9_600, 17, (17,), 11_191_242, 0),
     ("resnet18_pretrained", "V1"): (11_181_642, 9_600, 17, (17,), 11_191_242, 0),
     ("logistic", "V1"): (610, 0, 0, (0,), 610, 0),
@@ -180,11 +184,11 @@ def test_values_sent_when_whole_models_are_averaged(family: str, strategy: str) 
 
 @pytest.mark.parametrize(("family", "version"), MODELS)
 def test_number_of_layers_is_that_of_the_title(family: str, version: str) -> None:
-    """Families count all of them but embeddings, CharCNN and VDCNN convolutions only."""
+    """Families count all of them but embeddings; CharCNN, VDCNN and Conv convolutions only."""
     titles = registry.constant("family", family, "TITLES")
     layers = chain(full(family, version))
     count = len(hidden(layers))
-    if kind_of(family) != "text":
+    if kind_of(family) != "text" and family != "conv":
         count += sum(layer.role == "classifier" for layer in layers)
     assert count == int(re.search(r"\d+$", titles[versions(family).index(version)])[0])
 

@@ -78,6 +78,7 @@ def test_a_width_must_be_positive(width: float) -> None:
         ("charcnn", (122,), ">= 123"),
         ("vdcnn", (56,), ">= 57"),
         ("mlp", (64,), "channels, height, width"),
+        ("conv", (3, 1, 32), "V1 of family 'conv' reads images of at least 2 x 2"),
     ],
 )
 def test_a_shape_that_does_not_fit_the_family(family: str, shape: tuple[int, ...], expected: str) -> None:
@@ -119,6 +120,60 @@ def test_layers_of_an_mlp() -> None:
     assert names(build("mlp", "V2", (1, 28, 28))) == ["flatten", "fc1", "relu1", "fc2", "relu2", "output"]
     model = models.build_meta("mlp", "V2", (1, 28, 28), 10, {})
     assert sum(parameter.numel() for parameter in model.parameters()) == 199_210
+
+
+def conv(version: str, shape: tuple[int, ...] = (3, 32, 32), **options: object) -> nn.Module:
+    return models.build_meta("conv", version, shape, 10, options)
+
+
+@pytest.mark.parametrize(
+    ("version", "weights", "of_convolutions"),
+    [
+        ("V1", 4_300_992, 38_592),  # 4.3 million and 38 thousand in Frankle & Carbin's Figure 2
+        ("V2", 2_425_024, 259_776),  # 2.4 million, 260 thousand
+        ("V3", 2_261_184, 1_144_512),  # 1.7 million, which is not what they describe; 1.1 million
+        ("V4", 5_275_840, 4_683_456),
+    ],
+)
+def test_weights_of_conv_that_can_be_pruned(version: str, weights: int, of_convolutions: int) -> None:
+    sizes = {name: p.numel() for name, p in conv(version).named_parameters() if name.endswith("weight")}
+    assert sum(sizes.values()) == weights
+    assert sum(n for name, n in sizes.items() if name.startswith("conv")) == of_convolutions
+
+
+@pytest.mark.parametrize(("version", "least"), [("V1", 2), ("V2", 4), ("V3", 8), ("V4", 16)])
+@pytest.mark.parametrize("head", ["paper", "pooled"])
+def test_conv_reads_images_that_its_pools_fit(version: str, least: int, head: str) -> None:
+    for shape in ((1, least, 28), (3, least + 1, least)):
+        model = build("conv", version, shape, width=0.05, head=head).eval()
+        assert model(torch.zeros(2, *shape)).shape == (2, 4)
+    with pytest.raises(UserError, match=f"at least {least} x {least}"):
+        build("conv", version, (1, least - 1, 28), head=head)
+
+
+def test_pools_of_conv_round_down() -> None:
+    features = [conv(version, (1, 28, 28)).get_submodule("fc1").in_features for version in ("V1", "V2", "V3", "V4")]
+    assert features == [64 * 14 * 14, 128 * 7 * 7, 256 * 3 * 3, 512 * 1 * 1]
+
+
+def test_with_a_pooled_head_a_shallow_conv_is_the_corner_of_a_deep_one() -> None:
+    sizes = []
+    deep = dict(conv("V4", head="pooled").named_parameters())
+    for version in ("V1", "V2", "V3", "V4"):
+        shallow = dict(conv(version, head="pooled").named_parameters())
+        sizes.append(sum(p.numel() for p in shallow.values()))
+        for name, p in shallow.items():
+            assert all(a <= b for a, b in zip(p.shape, deep[name].shape, strict=True)), name
+    assert sizes == [123_722, 361_546, 1_279_562, 4_885_066]
+
+
+def test_a_pooled_head_reads_the_means_of_the_channels() -> None:
+    model = build("conv", "V1", (1, 8, 8), width=0.05, head="pooled").eval()
+    seen: dict[str, torch.Tensor] = {}
+    model.get_submodule("pool1").register_forward_hook(lambda m, x, y: seen.update(pooled=y))
+    model.get_submodule("fc1").register_forward_hook(lambda m, x, y: seen.update(read=x[0]))
+    model(torch.rand(2, 1, 8, 8, generator=torch_stream(0, "x")))
+    torch.testing.assert_close(seen["read"], seen["pooled"].mean(dim=(2, 3)))
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 64, 32)])
@@ -248,6 +303,8 @@ def test_a_residual_block_adds_its_input() -> None:
         ("vgg", "conv4", math.sqrt(2 / (9 * 256))),  # N(0, 2 / (k * k * out))
         ("vgg", "fc2", 1 / math.sqrt(3 * 4096)),  # uniform within 1/sqrt(fan in)
         ("mlp", "fc1", 1 / math.sqrt(3 * 3072)),
+        ("conv", "conv2", math.sqrt(2 / (9 * (64 + 64)))),  # Xavier normal
+        ("conv", "fc2", math.sqrt(2 / (256 + 256))),
         ("resnet", "stage3.block2.conv1", math.sqrt(2 / (9 * 64))),
         ("charcnn", "conv2", 0.05),
         ("charcnn", "fc2", 0.05),

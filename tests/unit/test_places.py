@@ -14,7 +14,7 @@ from flexifed.system.errors import UserError
 
 SINGLE = [f for f in registry.names("family") if len(registry.constant("family", f, "VERSIONS")) == 1]
 MEMBERS = [(f, v) for f in (*nested(), *SINGLE) for v in registry.constant("family", f, "VERSIONS")]
-LARGER_IN_SHALLOW = {"charcnn": {"fc1"}}
+LARGER_IN_SHALLOW = {"charcnn": {"fc1"}, "conv": {"fc1"}}
 """Layers with more inputs in a shallow version than in the largest one."""
 
 
@@ -119,5 +119,5 @@ def test_an_unknown_version_is_named() -> None:
 
 
 def test_families_with_smaller_members() -> None:
-    assert {"vgg", "resnet", "charcnn", "vdcnn", "mlp"} <= set(nested())
+    assert {"vgg", "resnet", "charcnn", "vdcnn", "mlp", "conv"} <= set(nested())
     assert not {"cnn", "logistic", "dlrm"} & set(nested())
