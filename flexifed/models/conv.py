@@ -8,9 +8,9 @@ convolutions are right.
 
 In the paper's own head the first fully connected layer reads every position of the last block, of which each pool
 leaves a quarter. So it has another size in each version, a shallow network is not a smaller one, and nothing of that
-layer can be shared. `head: pooled` is a decision of this project and of no paper: it reads the mean of each channel over
-all positions. Then every layer of a shallow version is the corner of one of Conv-8's, and Conv-2 to Conv-8 grow from
-123,722 to 4,885,066 parameters. What still differs is whose channels these are: the last block's, whichever it is.
+layer can be shared. `head: pooled` is a decision of this project and of no paper: it reads the mean of each channel
+over all positions. Then every layer of a shallow version is the corner of one of Conv-8's, and Conv-2 to Conv-8 grow
+from 123,722 to 4,885,066 parameters. What still differs is whose channels these are: the last block's, whichever it is.
 """
 
 from collections import OrderedDict

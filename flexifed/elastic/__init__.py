@@ -1,0 +1,1 @@
+"""Smaller members of a family: costs, budgets, masks."""
