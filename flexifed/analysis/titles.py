@@ -15,6 +15,7 @@ _TITLES = {
     "speechcommands12": "Speech Commands (12 classes)",
     "digits8": "Digits (8 x 8)",
     "femnist": "FEMNIST",
+    "emnist": "EMNIST",
     "vgg": "VGG",
     "resnet": "ResNet",
     "charcnn": "CharCNN",

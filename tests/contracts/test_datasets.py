@@ -24,7 +24,7 @@ DTYPES = {"image": ("uint8", "float16"), "text": ("int16",), "vector": ("float32
 """By kind: pixels or decibels, characters, and numbers. Samples of click data are named arrays."""
 CLICK = tuple(name for name in registry.names("dataset") if registry.constant("dataset", name, "KIND") == "click")
 PLAIN = tuple(name for name in registry.names("dataset") if name not in CLICK)
-SIDES = {"digits8": 8, "femnist": 28, "mnist": 28}  # all others: 32, which every family of images reads
+SIDES = {"digits8": 8, "emnist": 28, "femnist": 28, "mnist": 28}  # all others: 32, which every family of images reads
 LARGEST = {"femnist": 6, "synthetic": 10}  # model input: ink on white paper is far from the mean; for all others 3
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from flexifed.data.archives import Archive
-from flexifed.datasets import _speech, agnews, cifar10, cinic10, mnist
+from flexifed.datasets import _idx, _speech, agnews, cifar10, cinic10, emnist, mnist
 from flexifed.settings.rng import stream
 from flexifed.system.files import digest
 from tests.miniature.clicks import movielens
@@ -44,7 +44,9 @@ def make_archives(folder: Path) -> dict[str, list[Archive]]:
         (folder / f"{name}.csv").write_text(_ag_news(name, rows), newline="")
     for file, values in _mnist():
         (folder / file).write_bytes(gzip.compress(values, mtime=0))
+    _write_zip(folder / "gzip.zip", _emnist())
     files = {
+        "emnist": ("gzip.zip",),
         "mnist": tuple(archive.file for archive in mnist.ARCHIVES),
         "cifar10": ("cifar-10-binary.tar.gz",),
         "cinic10": ("CINIC-10.tar.gz",),
@@ -87,9 +89,25 @@ def _mnist() -> Iterator[tuple[str, bytes]]:
         images = generator.integers(0, 100, (n, 28, 28), dtype=np.uint8)
         for image, label in zip(images, labels, strict=True):  # a bright bar, further down with each class
             image[2 * label + 4 : 2 * label + 7, 4:24] += 150
-        for name, values in ((f"{prefix}-images-idx3-ubyte.gz", images), (f"{prefix}-labels-idx1-ubyte.gz", labels)):
-            header = np.array([mnist.MAGIC[values.ndim], *values.shape], ">u4")
-            yield name, header.tobytes() + values.tobytes()
+        yield f"{prefix}-images-idx3-ubyte.gz", idx(images)
+        yield f"{prefix}-labels-idx1-ubyte.gz", idx(labels)
+
+
+def _emnist() -> Iterator[tuple[str, bytes]]:
+    """The files of ByClass in the archive's folder, with six training and three test images of each class."""
+    generator, classes = stream(0, "miniature", "emnist"), len(emnist.CLASSES)
+    patterns = generator.integers(0, 200, (classes, 7, 7)).repeat(4, axis=1).repeat(4, axis=2)
+    for split, times in (("train", 6), ("test", 3)):
+        labels = generator.permutation(np.repeat(np.arange(classes, dtype=np.uint8), times))
+        images = (patterns[labels] + generator.integers(0, 50, (len(labels), 1, 1))).astype(np.uint8)
+        for content, values in (("images-idx3", images), ("labels-idx1", labels)):
+            yield f"{emnist.FOLDER}/emnist-byclass-{split}-{content}-ubyte.gz", gzip.compress(idx(values), mtime=0)
+    yield f"{emnist.FOLDER}/emnist-byclass-mapping.txt", b"0 48\n"
+
+
+def idx(values: np.ndarray) -> bytes:
+    """Bytes of one or three dimensions in the IDX format."""
+    return np.array([_idx.MAGIC[values.ndim], *values.shape], ">u4").tobytes() + values.tobytes()
 
 
 def _write_tar(path: Path, files: Iterable[tuple[str, bytes]]) -> None:

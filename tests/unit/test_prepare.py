@@ -1,5 +1,6 @@
 """Preparation, and what it says about data that is not as it should be."""
 
+import gzip
 import hashlib
 import json
 import re
@@ -23,6 +24,7 @@ from flexifed.settings import registry
 from flexifed.study import single
 from flexifed.system.errors import UserError
 from tests.miniature import FOLDERS, make_archives, small_file_system
+from tests.miniature.archives import TEST_IMAGES, idx
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def official(tmp_path: Path, folder: Path) -> Any:
     def unpack(dataset: str) -> Path:
         copy = tmp_path / dataset
         names = [archive.file for archive in registry.load("dataset", dataset).ARCHIVES]
-        if dataset == "agnews":
+        if dataset in ("agnews", "mnist"):
             copy.mkdir()
             for name in names:
                 shutil.copy(folder / name, copy)
@@ -196,6 +198,42 @@ def test_cinic10_grey_images_have_three_equal_planes(tmp_path: Path, official: A
     images = samples.read(tmp_path / "out", "test").samples
     grey = (images == images[:, :1]).all((1, 2, 3))
     assert grey.sum() == 2
+
+
+def test_emnist_stands_upright(tmp_path: Path, official: Any) -> None:
+    """An L lies on its side in the archive: its foot, which is at the bottom, is the last column there."""
+    letter = np.zeros((28, 28), np.uint8)
+    letter[4:24, 8] = letter[23, 8:20] = 255
+    assert letter[23].sum() == 12 * 255 and letter[:, 8].sum() == 20 * 255
+    folder = official("emnist") / "gzip"
+    label = femnist.CLASSES.index("L")
+    for content, values in (("images-idx3", letter.T[None]), ("labels-idx1", np.array([label], np.uint8))):
+        path = folder / f"emnist-byclass-test-{content}-ubyte.gz"
+        path.write_bytes(gzip.compress(idx(values)))
+    run("emnist", tmp_path / "emnist", tmp_path / "out")
+    test = samples.read(tmp_path / "out", "test")
+    assert np.array_equal(test.samples[0, 0], letter) and test.labels.tolist() == [label]
+
+
+IDX_IMAGES = idx(np.zeros((2, 28, 28), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (gzip.compress(IDX_IMAGES)[:-9], "cut short or not a gzip file"),
+        (IDX_IMAGES, "cut short or not a gzip file"),
+        (gzip.compress(IDX_IMAGES[:-1]), "its header says 1,568 bytes, found 1,567"),
+        (gzip.compress(idx(np.zeros(2, np.uint8))), "not a file of 3-dimensional bytes in the IDX format"),
+        (gzip.compress(IDX_IMAGES), "labels, and there are 2 images"),
+        (gzip.compress(idx(np.zeros((TEST_IMAGES, 28, 27), np.uint8))), "expected labels 0 to 9 of images of 28 x 28"),
+    ],
+    ids=["cut", "not compressed", "a byte short", "of one dimension", "too few", "another size"],
+)
+def test_damaged_files_of_mnist(tmp_path: Path, official: Any, content: bytes, problem: str) -> None:
+    (official("mnist") / "t10k-images-idx3-ubyte.gz").write_bytes(content)
+    message = refusal("mnist", tmp_path / "mnist", tmp_path / "out")
+    assert str(tmp_path / "mnist/t10k-") in message and problem in message
 
 
 def test_agnews_characters() -> None:
