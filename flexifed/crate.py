@@ -86,7 +86,8 @@ def _add(crate: Any, path: Path, folder: Path) -> Any:
 def _action(crate: Any, path: Path, folder: Path) -> None:
     record = files.read_object(path)
     cell = Cell(**record["cell"])
-    used = [folder / pattern.format(**vars(cell)) for pattern in (layout.PARTITION, layout.PLAN)]
+    plan = layout.PLAN_OF_DATASET if record["settings"]["protocol"].get("budgets") else layout.PLAN
+    used = [folder / pattern.format(**vars(cell)) for pattern in (layout.PARTITION, plan)]
     started = datetime.datetime.fromisoformat(record["started"])
     ended = started + datetime.timedelta(seconds=round(record["seconds"]))
     properties = {

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flexifed.settings import layout
+from flexifed.sharing import plan
 from flexifed.study import single
 from flexifed.study.single import Run
 from flexifed.system import files, locks
@@ -143,18 +144,34 @@ class Queue:
         compared = {
             "settings": (same_settings, True),
             "code": (digests.get("code"), run.job.code()),
-            "plan": (digests.get("plan"), self._plans[_plan(run)]),
+            "plan": (digests.get("plan"), self._plan_digest(run, record["data"])),
             "partition code": (digests.get("partition_code"), run.job.partition_code()),
         }
         if card.is_file():
             compared["data"] = (data, _samples(files.read_object(card)))
         return [name for name, (theirs, ours) in compared.items() if theirs != ours]
 
+    def _plan_digest(self, run: Run, card: Mapping[str, Any]) -> str:
+        """Of the plan that the present code makes; with budgets it depends on the samples, which the record describes."""
+        if run.job.protocol.budgets is None:
+            return self._plans[_plan(run)]
+        key = (run.job.cell.dataset, *_plan(run))
+        if key not in self._elastic:
+            path = self.file(run, layout.PLAN_OF_DATASET)
+            plan.write(single.elastic_plan(run.job, single.table_of(run.job, card)), path)
+            self._elastic[key] = files.digest(path)
+        return self._elastic[key]
+
+    @cached_property
+    def _elastic(self) -> dict[tuple[str, ...], str]:
+        """Digests of plans with budgets, as they are asked for."""
+        return {}
+
     @cached_property
     def _plans(self) -> dict[tuple[str, ...], str]:
         """Digests of the plans that the present code makes, written as they are wherever a cell is compared."""
         found = {}
-        for run in {_plan(run): run for run in self.runs}.values():
+        for run in {_plan(run): run for run in self.runs if run.job.protocol.budgets is None}.values():
             path = self.file(run, layout.PLAN)
             single.make_plan(run.job, path)
             found[_plan(run)] = files.digest(path)
@@ -169,11 +186,12 @@ class Queue:
             side_by_side: how many cells ran at a time, for whoever reads its wall time; None where it is not known.
         """
         source = self.file(run, layout.CELL)
-        target, plan = (self.out / pattern.format(**vars(run.job.cell)) for pattern in (layout.CELL, layout.PLAN))
+        pattern = layout.plan(run.job.protocol)
+        target, its_plan = (self.out / each.format(**vars(run.job.cell)) for each in (layout.CELL, pattern))
         (target / "run.json").unlink(missing_ok=True)
         for original, copy in (
             (source / "history.parquet", target / "history.parquet"),
-            (self.file(run, layout.PLAN), plan),
+            (self.file(run, pattern), its_plan),
         ):
             with files.complete(copy) as partial:
                 shutil.copyfile(original, partial)

@@ -97,9 +97,10 @@ def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
     for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there if c in on_devices):
         stems.append(folder / f"figures/convergence_seconds.{dataset}.{family}.{protocol}")
         convergence_seconds.write(curves, table1, stems[-1], dataset=dataset, family=family, protocol=protocol)
+    patterns = {run.job.cell: layout.plan(run.job.protocol) for run in runs}
     for family, protocol in dict.fromkeys((c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/sharing.{family}.{protocol}")
         same = [c for c in there if (c.family, c.protocol) == (family, protocol)]
-        plans = dict.fromkeys(folder / layout.PLAN.format(**vars(cell)) for cell in same)
+        plans = dict.fromkeys(folder / patterns[cell].format(**vars(cell)) for cell in same)
         sharing.write([*plans], stems[-1])
     return [stem.with_name(f"{stem.name}.png") for stem in stems]

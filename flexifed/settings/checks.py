@@ -47,7 +47,11 @@ def engine(given: str, precision: str) -> Iterator[Fault]:
 
 def protocol(given: Protocol, families: Iterable[str]) -> Iterator[Fault]:
     """A protocol fits itself, and families of which it has the versions."""
-    yield from _versions(given.versions, [f for f in families if f in registry.names("family")])
+    known_families = [f for f in families if f in registry.names("family")]
+    if given.budgets is None:
+        yield from _versions(given.versions, known_families)
+    else:
+        yield from _tiers(given, known_families)
     yield from _clients(given)
     yield from final(given.final)
     yield from _tests(given)
@@ -71,6 +75,28 @@ def _versions(given: tuple[str, ...], families: list[str]) -> Iterator[Fault]:
         yield Fault(("versions",), f"name each version once, and at least one; got {list(given)}.{hint}")
 
 
+def _tiers(given: Protocol, families: list[str]) -> Iterator[Fault]:
+    """With budgets, versions are names of tiers, each with a level of its own."""
+    assert given.budgets is not None
+    levels = given.budgets.levels
+    for number, tier in enumerate(given.versions):
+        for family in families:
+            if tier in registry.constant("family", family, "VERSIONS"):
+                text = (
+                    f"{tier!r} is a version of {family}; with `budgets` these are names of tiers, e.g. `B{number + 1}`."
+                )
+                yield Fault(("versions", number), text, (("budgets",),))
+    if not given.versions or len(set(given.versions)) < len(given.versions):
+        yield Fault(("versions",), f"name each tier once, and at least one; got {list(given.versions)}.")
+    if len(levels) != len(given.versions):
+        text = f"{len(levels)} levels for {len(given.versions)} tiers ({', '.join(given.versions)}); give one for each."
+        yield Fault(("budgets", "levels"), text, (("versions",),))
+    if sorted(set(levels)) != list(levels):
+        yield Fault(
+            ("budgets", "levels"), f"levels ascend from the smallest budget to the largest; got {list(levels)}."
+        )
+
+
 def _clients(given: Protocol) -> Iterator[Fault]:
     n = len(given.versions)
     if n and given.clients % n:
@@ -85,12 +111,25 @@ def strategy(name: str, given: Protocol, *place: Any) -> Iterator[Fault]:
     """A strategy takes clients like the protocol's: those that average whole models need one architecture."""
     if name not in registry.names("strategy"):
         return
-    if len(given.versions) > 1 and registry.constant("strategy", name, "ONE_VERSION", False):
+    if given.budgets is None and len(given.versions) > 1 and registry.constant("strategy", name, "ONE_VERSION", False):
         yield Fault(place, one_version(name, given.versions), (("versions",),))
+    if registry.constant("strategy", name, "BY_PLACE", False):
+        yield from _by_place(name, given, *place)
     wanted = registry.constant("strategy", name, "TEST_SET", given.test_set)
     if given.test_set != wanted:
         text = f"{name!r} leaves rows with clients that nobody else has: use `test_set: {wanted}`."
         yield Fault(place, text, (("test_set",),))
+
+
+def _by_place(name: str, given: Protocol, *place: Any) -> Iterator[Fault]:
+    """Strategies that cut members from the largest version need budgets, and begin with its values."""
+    if given.budgets is None:
+        yield Fault(
+            place, f"{name!r} cuts members of a family to what clients can afford: give the protocol `budgets`."
+        )
+    if given.initial_weights == "per_client":
+        text = f"members under {name!r} begin as parts of one model: use `initial_weights: per_version`."
+        yield Fault(place, text, (("initial_weights",),))
 
 
 def one_version(name: str, versions: Iterable[str]) -> str:
@@ -149,8 +188,10 @@ def _tables(given: Protocol, families: list[str]) -> Iterator[Fault]:
             yield Fault(("tests",), text, (("test_set",),))
 
 
-def kept_models(kept: str, families: Iterable[str]) -> Iterator[Fault]:
+def kept_models(kept: str, families: Iterable[str], protocols: Iterable[Protocol]) -> Iterator[Fault]:
     """Models that can be kept are whole."""
+    if kept != "none" and any(protocol.budgets for protocol in protocols):
+        yield Fault(("keep_models",), "with `budgets` clients have no whole models: use `keep_models: none`.")
     for family in families:
         if (
             kept != "none"

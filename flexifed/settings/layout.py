@@ -18,6 +18,12 @@ PARTITION = "partitions/{dataset}/{protocol}/seed{seed}.parquet"
 """Which client holds which samples, the same for every family and strategy of a seed."""
 PLAN = "plans/{family}/{strategy}/{protocol}.json"
 """Which clients average which layer."""
+PLAN_OF_DATASET = "plans/{dataset}/{family}/{strategy}/{protocol}.json"
+"""The same for protocols with budgets, since what clients can afford depends on the shape of samples."""
+BUDGETS = "budgets/{dataset}/{family}/{protocol}.json"
+"""Which member of the family each tier of clients holds, for every way to cut one; only of protocols with budgets."""
+MASKS = "masks/{dataset}/{family}/{protocol}/seed{seed}.safetensors"
+"""Which values of the family's largest version pruning has removed; only where a strategy cuts single values."""
 DEVICES = "devices/{protocol}/seed{seed}.parquet"
 """What clients run on, the same for every data set, family and strategy of a seed; only of protocols with devices."""
 CELL = "cells/{dataset}/{family}/{strategy}/{protocol}/seed{seed}"
@@ -36,6 +42,11 @@ def cell_files(keep_models: str = "none") -> tuple[str, ...]:
     """What the folder of a finished cell holds: history, record, and the index of the kept models, if any."""
     models = () if keep_models == "none" else (f"{MODELS}/{keep_models}.json",)
     return ("history.parquet", "run.json", *models)
+
+
+def plan(protocol: Protocol) -> str:
+    """The pattern of a protocol's plans."""
+    return PLAN_OF_DATASET if protocol.budgets else PLAN
 
 
 def study_folder(study: str) -> Path:

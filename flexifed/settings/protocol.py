@@ -4,6 +4,7 @@ Plain frozen dataclasses, because the training core must run where only torch, p
 `flexifed.study.config` checks the same classes with pydantic when it reads a study. Presets: `protocols/*.yaml`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
@@ -101,6 +102,23 @@ class Devices(Closed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Budgets(Closed):
+    """What clients can afford: a tier of clients for each entry of the protocol's `versions`, which name the tiers."""
+
+    measure: Literal["parameters", "multiply_adds", "bytes", "memory"] = "multiply_adds"
+    """What is limited: trainable parameters; multiply-adds of a sample's forward pass; bytes sent in a round; memory of
+    training. A virtual clock's milliseconds a sample are in proportion to multiply-adds."""
+    levels: tuple[Annotated[float, Range(gt=0, le=1)], ...] = (0.0625, 0.125, 0.25, 0.5, 1.0)
+    """One for each tier, ascending: the share of what the family's largest version takes."""
+    narrowest: Annotated[float, Range(gt=0, le=1)] = 0.5
+    """Where depth and width are cut: the deepest version is taken that fits at this width or a larger one."""
+    sparsest: Annotated[float, Range(ge=0, lt=1)] = 0.8
+    """Where layers and values are cut: the deepest version is taken that fits at this sparsity or a lower one."""
+    pruning: Pruning = field(default_factory=Pruning)
+    """How values are chosen that a member is to lack."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FinalNumber(Closed):
     """Which number of a curve enters the tables. Changing it trains nothing again."""
 
@@ -127,7 +145,9 @@ class Protocol(Closed):
     clients: Count = 8
     """Number of clients, the same number of each version, in order: the first ones hold the first version."""
     versions: tuple[str, ...] = ("V1", "V2", "V3", "V4")
-    """The versions of the family that take part, shallow to deep."""
+    """The versions of the family that take part, shallow to deep; with `budgets`, names of the tiers, e.g. `B1`."""
+    budgets: Budgets | None = None
+    """Clients hold what they can afford of the family, and the strategy says what it cuts; null: whole versions."""
     participants: Count | Annotated[float, Range(gt=0, le=1)] | None = None
     """How many clients take part in a round, drawn anew for each: a number, or a fraction such as 0.1; null for all."""
     devices: Devices | None = None

@@ -5,11 +5,12 @@ A plan is made by `flexifed.sharing.planning` before any training; `flexifed.tra
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flexifed.settings.protocol import from_dict
+from flexifed.sharing.regions import Member, Window
 from flexifed.system import files
 from flexifed.system.errors import UserError
 
@@ -22,15 +23,17 @@ class Average:
     """One layer and the clients that average it.
 
     Attributes:
-        clients: ascending, at least two.
+        clients: ascending, at least two; one is enough where there is a window.
         depths: the layer's place in each client's chain, 1 for the first layer. They differ between clients only for
-            classifier layers that are averaged across versions.
-        layer: its name in the first client's model.
+            classifier layers that are averaged across versions, and with a window.
+        layer: its name in the first client's model; with a window, in the family's largest version.
+        window: where clients have a part of that layer only, which one; None where they have the same layer.
     """
 
     clients: tuple[int, ...]
     depths: tuple[int, ...]
     layer: str
+    window: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,11 @@ class Plan:
         family: registered name.
         strategy: registered name.
         classifier: "same_architecture", "none" or "all", see `make`.
-        versions: one per client.
+        versions: one per client; with budgets, its tier.
         layers: version -> names of its layers in order of execution.
         groups: by depth, then by client; no layer of a client is in two of them.
+        members: with budgets, what the clients of each tier hold.
+        largest: the family's largest version, whose layers are in `layers`; None where no group has a window.
     """
 
     family: str
@@ -52,6 +57,8 @@ class Plan:
     versions: tuple[str, ...]
     layers: Mapping[str, tuple[str, ...]]
     groups: tuple[Average, ...]
+    members: Mapping[str, Member] = field(default_factory=dict)
+    largest: str | None = None
 
 
 def check(plan: Plan, chains: Sequence["Chain"]) -> None:
@@ -71,8 +78,13 @@ def check(plan: Plan, chains: Sequence["Chain"]) -> None:
     seen: set[tuple[int, int]] = set()
     for group in plan.groups:
         this = f"{where}, group {group.layer} of clients {ranges(group.clients)} at depth {ranges(group.depths[:1])}"
-        if len(group.clients) < 2 or len(group.clients) != len(group.depths):
-            raise UserError(f"{this}: needs at least two clients, and one depth for each.")
+        least = 1 if group.window else 2
+        if len(group.clients) < least or len(group.clients) != len(group.depths):
+            raise UserError(
+                f"{this}: needs at least {('one client', 'two clients')[least - 1]}, and one depth for each."
+            )
+        if group.window and group.layer not in plan.layers.get(plan.largest or "", ()):
+            raise UserError(f"{this}: the largest version ({plan.largest}) has no such layer. Make the plan again.")
         for client, depth in zip(group.clients, group.depths, strict=True):
             if not 0 <= client < len(chains):
                 raise UserError(f"{this}: unknown client {client}; clients are 0-{len(chains) - 1}.")
@@ -82,7 +94,7 @@ def check(plan: Plan, chains: Sequence["Chain"]) -> None:
                 raise UserError(f"{this}: layer {depth} of client {client} is in another group, too.")
             seen.add((client, depth))
             ours, first = chains[client][depth - 1].signature, first_layer(group, chains).signature
-            if ours != first:
+            if ours.partition("(")[0] != first.partition("(")[0] if group.window else ours != first:
                 raise UserError(f"{this}: mixes {first} and, of client {client}, {ours}.")
 
 
@@ -111,10 +123,13 @@ def write(plan: Plan, path: Path) -> None:
     """Write a plan as JSON, one version or group per line; equal plans give equal bytes."""
     layers = [f"    {json.dumps(version)}: {json.dumps(names)}" for version, names in plan.layers.items()]
     groups = [f"    {json.dumps(_group_to_json(group))}" for group in plan.groups]
+    elastic = {"members": {tier: asdict(member) for tier, member in plan.members.items()}, "largest": plan.largest}
+    more = [f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in elastic.items() if value]
     with files.complete(path) as partial:
         partial.write_text(
             "{\n"
             + "".join(f'  "{key}": {json.dumps(getattr(plan, key))},\n' for key in ("family", "strategy", "classifier"))
+            + "".join(more)
             + f'  "versions": {json.dumps(plan.versions)},\n'
             + '  "layers": {\n' + ",\n".join(layers) + "\n  },\n"
             + '  "groups": [\n' + ",\n".join(groups) + "\n  ]\n}\n"
@@ -124,7 +139,8 @@ def write(plan: Plan, path: Path) -> None:
 def _group_to_json(group: Average) -> dict[str, Any]:
     """`depth` is one number, or one per client where they differ."""
     depth = group.depths[0] if len(set(group.depths)) == 1 else group.depths
-    return {"layer": group.layer, "depth": depth, "clients": group.clients}
+    window = {"window": group.window} if group.window else {}
+    return {"layer": group.layer, "depth": depth, "clients": group.clients, **window}
 
 
 def read(path: Path) -> Plan:

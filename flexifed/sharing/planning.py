@@ -1,14 +1,19 @@
 """Making plans: a strategy decides from architectures alone, before any training. And printing them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
+
+from torch import nn
 
 from flexifed import models
 from flexifed.settings import checks, registry
 from flexifed.sharing import prefix_tree
 from flexifed.sharing.layers import Chain, chain
+from flexifed.sharing.places import places
 from flexifed.sharing.plan import Average, Plan, check, first_layer, layer_names, ranges
+from flexifed.sharing.regions import Member, Region
 from flexifed.system.errors import UserError
 
 SHAPES = {"image": (3, 32, 32), "text": (1024,), "vector": (60,), "click": (10, 3, 3)}
@@ -42,11 +47,154 @@ def for_family(
     Raises:
         UserError: a name or an option is not known, or the strategy takes one version only.
     """
+    if registry.constant("strategy", strategy, "BY_PLACE", False):
+        raise UserError(
+            f"{strategy!r} cuts members of a family to what clients can afford: give the protocol `budgets`."
+        )
     kind = registry.load("family", family).KIND
     shape, classes = SHAPES[kind], CLASSES[kind]
     built = {v: chain(models.build_meta(family, v, shape, classes, options or {})) for v in sorted(set(versions))}
     chains = [built[version] for version in versions]
     return make(family, strategy, versions, chains, classifier, common_layers, strategy_options or {})
+
+
+def for_members(
+    family: str,
+    strategy: str,
+    *,
+    tiers: Sequence[str],
+    members: Mapping[str, Member],
+    shape: tuple[int, ...],
+    classes: int,
+    classifier: str = "same_architecture",
+    common_layers: int | None = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    strategy_options: Mapping[str, Any] = MappingProxyType({}),
+) -> Plan:
+    """The plan of a federation whose clients hold what they can afford of a family.
+
+    Args:
+        family: registered name.
+        strategy: registered name.
+        tiers: one per client.
+        members: what the clients of each tier hold.
+        shape: of a sample.
+        classes: how many there are.
+        classifier: see `make`; strategies that go by place average it as any other layer.
+        common_layers: see `make`; strategies that go by place know no such limit.
+        options: the family's options.
+        strategy_options: those of the strategy.
+
+    Raises:
+        UserError: a name or an option is not known, or the strategy cannot go by the places of this family.
+    """
+    chains = {t: chain(build_member(family, m, shape, classes, options)) for t, m in members.items()}
+    held = {tier: members[tier] for tier in dict.fromkeys(tiers)}
+    if not registry.constant("strategy", strategy, "BY_PLACE", False):
+        of_clients = [chains[tier] for tier in tiers]
+        made = make(family, strategy, tiers, of_clients, classifier, common_layers, strategy_options)
+        return replace(made, members=held)
+    largest = registry.constant("family", family, "VERSIONS")[-1]
+    whole = {
+        version: chain(models.build_meta(family, version, shape, classes, options))
+        for version in dict.fromkeys([*(member.version for member in held.values()), largest])
+    }
+    grouping = _options_of_groups(strategy, strategy_options)
+    holders = _holders(family, tiers, held, whole, largest)
+    regions = registry.load("strategy", strategy).groups(
+        {place: tuple(client for client, _ in some) for place, some in holders.items()}, **grouping
+    )
+    names = {layer.name for layer in whole[largest]}
+    groups = [group for region in regions if (group := _average(region, holders, names, tiers, held, chains))]
+    plan = Plan(
+        family=family,
+        strategy=strategy,
+        classifier=classifier,
+        versions=tuple(tiers),
+        layers={tier: layer_names(chains[tier]) for tier in held} | {largest: layer_names(whole[largest])},
+        groups=tuple(sorted(groups, key=lambda g: (g.depths[0], g.clients))),
+        members=held,
+        largest=largest,
+    )
+    check(plan, [chains[tier] for tier in tiers])
+    return plan
+
+
+def build_member(
+    family: str, member: Member, shape: tuple[int, ...], classes: int, options: Mapping[str, Any]
+) -> nn.Module:
+    """A member of a family with shapes and no values, on the meta device; see `models.build_meta`."""
+    return models.build_meta(family, member.version, shape, classes, member_options(family, member, options))
+
+
+def member_options(family: str, member: Member, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a member is built with: the family's own, and its width.
+
+    Raises:
+        UserError: it is narrower, and the family has no such option.
+    """
+    if member.width == 1:
+        return dict(options)
+    known = registry.keywords("family", family)
+    if "width" not in known:
+        raise UserError(f"family {family!r} has no option `width`, so that no member of it is narrower.")
+    return {**options, "width": options.get("width", known["width"]) * member.width}
+
+
+def _options_of_groups(strategy: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: options[key] for key in registry.keywords("strategy", strategy, "groups") if key in options}
+
+
+Holders = Mapping[str, Sequence[tuple[int, int]]]
+"""By place, the clients that have a layer there, and its depth in their chains, 1 for the first layer."""
+
+
+def _holders(
+    family: str, tiers: Sequence[str], members: Mapping[str, Member], whole: Mapping[str, Chain], largest: str
+) -> Holders:
+    """Where each client's layers lie in the largest version, in the order of its chain.
+
+    A layer is there what it is in the largest version if it is so at full width; another one, such as a fully connected
+    layer that reads more features in a shallower version, has a place of its own, which only its equals share: clients
+    with that layer at that width.
+    """
+    signatures = {layer.name: layer.signature for layer in whole[largest]}
+    found: dict[str, list[tuple[int, int]]] = {layer.name: [] for layer in whole[largest]}
+    of_tier = {}
+    for tier, member in members.items():
+        layers = whole[member.version]
+        names = layer_names(layers)
+        lie = names if member.version == largest else places(family, member.version, names)
+        of_tier[tier] = [
+            place if layer.signature == signatures[place] else f"{place} {layer.signature} x {member.width:g}"
+            for place, layer in zip(lie, layers, strict=True)
+        ]
+    for client, tier in enumerate(tiers):
+        for depth, place in enumerate(of_tier[tier], 1):
+            found.setdefault(place, []).append((client, depth))
+    return {place: some for place, some in found.items() if some}
+
+
+def _average(
+    region: Region,
+    holders: Holders,
+    names: set[str],
+    tiers: Sequence[str],
+    members: Mapping[str, Member],
+    chains: Mapping[str, Chain],
+) -> Average | None:
+    """A region as a group of a plan; None where its only client shares it with nobody.
+
+    Where all clients have the whole layer there is nothing to cut from it, and it is averaged as by any other strategy.
+    """
+    depths = dict(holders[region.place])
+    clients, first = region.clients, region.clients[0]
+    of_clients = tuple(depths[client] for client in clients)
+    whole = all(members[tiers[client]].is_whole for client in clients)
+    if region.place in names and not (whole and len(clients) == len(tiers)):
+        return Average(clients, of_clients, region.place, region.window)
+    same = Average(clients, of_clients, chains[tiers[first]][depths[first] - 1].name)
+    return same if len(clients) > 1 else None
 
 
 def make(
@@ -77,9 +225,9 @@ def make(
     """
     if classifier not in CLASSIFIER:
         raise registry.unknown("value of classifier", classifier, CLASSIFIER)
-    if registry.constant("strategy", strategy, "ONE_VERSION", False) and len(set(versions)) > 1:
+    if registry.constant("strategy", strategy, "ONE_VERSION", False) and len(set(chains)) > 1:
         raise UserError(checks.one_version(strategy, sorted(set(versions))))
-    grouping = {key: options[key] for key in registry.keywords("strategy", strategy, "groups") if key in options}
+    grouping = _options_of_groups(strategy, options)
     tree = prefix_tree.build(
         [_comparable(version, layers, common_layers) for version, layers in zip(versions, chains, strict=True)]
     )

@@ -23,6 +23,8 @@ from flexifed.system.progress import rounds
 
 if TYPE_CHECKING:
     from flexifed.devices.fleet import Fleet
+    from flexifed.elastic.budgets import Table
+    from flexifed.sharing.plan import Plan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Run:
         keep_models = values.get("keep_models", "none")
         if keep_models not in (known := get_args(KeepModels)):
             raise registry.unknown("keep_models", keep_models, known)
-        Faults(checks.kept_models(keep_models, [cell.family])).check(values)
+        Faults(checks.kept_models(keep_models, [cell.family], [job.protocol])).check(values)
         tensorboard = values.get("tensorboard", False)
         if not isinstance(tensorboard, bool):
             raise UserError(f"tensorboard: expected true or false, got {tensorboard!r}.")
@@ -130,14 +132,16 @@ def run(run: Run, device: str | None = None) -> Path:
 
         live.check()
     root, job = layout.study_folder(run.study), run.job
+    plan_pattern = layout.plan(job.protocol)
     receipt, prepared, partition_file, plan_file, devices_file, out = (
         root / pattern.format(**vars(job.cell))
-        for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.DEVICES, layout.CELL)
+        for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, plan_pattern, layout.DEVICES, layout.CELL)
     )
     with locks.held(prepared.with_suffix(".lock")):  # cells that start side by side share their data
         prepare(job.cell.dataset, run.source, receipt, prepared)
     make_partition(job, prepared, partition_file)
-    make_plan(job, plan_file)
+    masks_file = make_elastic(job, prepared, root) if job.protocol.budgets else None
+    make_plan(job, plan_file, root)
     if devices := job.protocol.devices:
         wanted = job.protocol.cohort_size()
         make_devices(devices, clients=job.protocol.clients, wanted=wanted, seed=job.cell.seed, out=devices_file)
@@ -149,7 +153,7 @@ def run(run: Run, device: str | None = None) -> Path:
     with rounds(str(job.cell), job.protocol.rounds, title=registry.metric_title(job.cell.dataset)) as progress:
         run_cell(
             job,
-            Inputs(prepared, partition_file, plan_file, devices_file if job.protocol.devices else None),
+            Inputs(prepared, partition_file, plan_file, devices_file if job.protocol.devices else None, masks_file),
             out,
             progress,
             device=torch.device(device) if device else None,
@@ -243,10 +247,52 @@ def draw_devices(devices: Devices, *, clients: int, wanted: int, seed: int) -> "
     return drawn
 
 
-def make_plan(job: Job, out: Path) -> None:
-    """Write the job's plan."""
+def make_elastic(job: Job, prepared: Path, root: Path) -> Path | None:
+    """Write the job's table of budgets and, where single values are cut, its masks, whose path is returned.
+
+    Args:
+        job: whose protocol has budgets.
+        prepared: folder of the prepared data set.
+        root: folder of the study's results.
+    """
+    from flexifed.data import samples
+    from flexifed.elastic import budgets
+
+    cell = job.cell
+    budgets.write(table_of(job, samples.read_card(prepared)), root / layout.BUDGETS.format(**vars(cell)))
+    if not budgets.needs_masks([(job.strategy_file, job.strategy_options)]):
+        return None
+    out = root / layout.MASKS.format(**vars(cell))
+    make_masks(job, prepared, out)
+    return out
+
+
+def make_masks(job: Job, prepared: Path, out: Path) -> None:
+    """Write the masks of the largest version of a job's family."""
+    from flexifed.elastic import pruning
+
+    assert job.protocol.budgets is not None
+    pruning.make_masks(job, prepared, job.protocol.budgets.pruning, out)
+
+
+def table_of(job: Job, card: Mapping[str, Any]) -> "Table":
+    """A job's table of budgets, for samples as the card of a prepared data set describes them."""
+    from flexifed.elastic import budgets
+
+    shape, classes = tuple(card["shape"]), len(card["classes"])
+    return budgets.look_up(job.cell.family, shape, classes, job.family_options, job.protocol)
+
+
+def make_plan(job: Job, out: Path, root: Path | None = None) -> None:
+    """Write the job's plan; with budgets, from the table below the folder `root` of the study's results."""
     from flexifed.sharing import plan, planning
 
+    if job.protocol.budgets:
+        from flexifed.elastic import budgets
+
+        assert root is not None
+        plan.write(elastic_plan(job, budgets.read(root / layout.BUDGETS.format(**vars(job.cell)))), out)
+        return
     made = planning.for_family(
         job.cell.family,
         job.strategy_file,
@@ -257,3 +303,22 @@ def make_plan(job: Job, out: Path) -> None:
         strategy_options=job.strategy_options,
     )
     plan.write(made, out)
+
+
+def elastic_plan(job: Job, table: "Table") -> "Plan":
+    """The plan of a job whose clients hold what they can afford, by the table of budgets."""
+    from flexifed.elastic import budgets
+    from flexifed.sharing import planning
+
+    return planning.for_members(
+        job.cell.family,
+        job.strategy_file,
+        tiers=job.protocol.client_versions(),
+        members=budgets.members(table, job.strategy_file, job.strategy_options),
+        shape=table.shape,
+        classes=table.classes,
+        classifier=job.protocol.classifier,
+        common_layers=job.protocol.common_layers,
+        options=job.family_options,
+        strategy_options=job.strategy_options,
+    )

@@ -32,7 +32,9 @@ def every(study: "Study") -> Iterator[Fault]:
     for number, effect in enumerate(study.effects):
         yield from _effect(study, number, effect)
     yield from _sweep(study)
-    yield from checks.kept_models(study.keep_models, [family for block in study.blocks for family in block.families])
+    families = [family for block in study.blocks for family in block.families]
+    resolved = [_resolved(study.layers(name))[0] for name in study.protocols]
+    yield from checks.kept_models(study.keep_models, families, resolved)
 
 
 def _strategies(study: "Study") -> Iterator[Fault]:

@@ -36,6 +36,7 @@ class Attendance:
         seed: int,
         clock: Clock | None,
         traffic: Sequence[int],
+        work: Sequence[float] | None = None,
     ) -> None:
         """Args:
         clients: of the federation, by id.
@@ -44,12 +45,15 @@ class Attendance:
         seed: of the cell.
         clock: of the clients' devices; None where there are none.
         traffic: see there.
+        work: of each client, multiply-adds of a sample as a share of those of the model that its device's speed is
+            about; None for that model.
         """
         self.clients, self.protocol, self.seed, self.clock = clients, protocol, seed, clock
         everybody = np.arange(len(clients))
         samples = np.array([samples_of_turn(client, protocol) for client in clients])
         self.traffic, sent = traffic, np.array(traffic)
-        self.seconds = np.ones(len(clients)) if clock is None else clock.durations(everybody, samples, sent, sent)
+        worked = samples if work is None else samples * np.array(work)
+        self.seconds = np.ones(len(clients)) if clock is None else clock.durations(everybody, worked, sent, sent)
         self.samples = samples
         sizes = np.array([len(client.train) for client in clients])
         self.selector = select(Known(sizes, samples, self.seconds, seed))

@@ -16,13 +16,15 @@ from flexifed import models
 from flexifed.data import partition, samples
 from flexifed.devices import fleet
 from flexifed.devices.clock import Clock
+from flexifed.elastic import masks as masks_of_model
 from flexifed.models._rows import tables
 from flexifed.selection.uniform import Uniform
 from flexifed.settings import registry, rng
 from flexifed.settings.job import Job
-from flexifed.sharing import plan
-from flexifed.sharing.layers import chain
+from flexifed.sharing import plan, planning
+from flexifed.sharing.layers import Chain, chain
 from flexifed.sharing.plan import Plan
+from flexifed.sharing.regions import Member
 from flexifed.training import weights
 from flexifed.training.attendance import Attendance
 from flexifed.training.client import Client, Fields, Samples
@@ -31,6 +33,7 @@ from flexifed.training.objectives import Objective
 from flexifed.training.parts import bytes_per_round, parts
 from flexifed.training.rules import Mean, Rule
 from flexifed.training.server import Server
+from flexifed.training.submodels import Submodels
 from flexifed.training.weights import Layout, Weights
 
 
@@ -41,14 +44,16 @@ def assemble(
     plan_file: Path,
     device: torch.device,
     devices_file: Path | None = None,
+    masks_file: Path | None = None,
 ) -> Federation:
-    """Load data, partition, plan and, where the protocol has any, devices; and build the clients and their server."""
+    """Load data, partition, plan and, where there are any, devices and masks; build the clients and their server."""
     card = samples.read_card(prepared)
     held = partition.read(partition_file)
     partition.check_fits(
         partition_file, held, clients=job.protocol.clients, n_train=card["n_train"], n_test=card["n_test"]
     )
-    built = build_models(job, card)
+    the_plan = plan.read(plan_file)
+    built = build_models(job, card, the_plan.members)
     chains = {version: chain(model) for version, model in built.items()}
     layouts = {version: weights.layout(model, chains[version]) for version, model in built.items()}
     train, test = (samples.read(prepared, split) for split in samples.SPLITS)
@@ -59,29 +64,33 @@ def assemble(
     if any(layout.tables for layout in layouts.values()):
         own_test = job.protocol.test_set == "shard"
         clients = [with_own_rows(client, built[client.version], train, test, own_test, device) for client in clients]
-    the_plan = plan.read(plan_file)
     plan.check(the_plan, [client.chain for client in clients])
-    shared = parts(the_plan, [layouts[client.version] for client in clients], job.protocol.normalisation)
+    initial = whole_initial_weights(built, layouts)
+    masks = tier_masks(job, masks_file, card, the_plan, chains, layouts) if masks_file else {}
+    submodels = of_largest(job, card, the_plan, chains, initial, masks, device)
+    whole = submodels.layout if submodels else None
+    shared = parts(the_plan, [layouts[client.version] for client in clients], job.protocol.normalisation, whole)
     attendance = Attendance(
         clients,
         job.protocol,
         partial(_of_strategy, job, "select") if "select" in _functions(job) else Uniform,
         job.cell.seed,
         Clock(fleet.read(devices_file, len(clients))) if devices_file else None,
-        traffic(the_plan, clients, built, train, job.protocol.normalisation),
+        traffic(the_plan, clients, built, train, job.protocol.normalisation, masks),
+        [the_plan.members[client.version].work for client in clients] if the_plan.members else None,
     )
-    initial = whole_initial_weights(built, layouts)
     return Federation(
         clients=clients,
         server=Server(
             clients,
             shared,
             server_rule(job),
-            initial_weights(initial, job, card),
+            initial_weights(initial, job, card, the_plan.members),
             device,
             averaging=job.protocol.averaging,
             keeps_momentum=job.protocol.optimiser.state == "kept",
             wholes={version: numbers for version, numbers in initial.items() if numbers.layout.tables},
+            submodels=submodels,
         ),
         models={version: model.to(device) for version, model in built.items()},
         train=_on_device(train, device),
@@ -95,6 +104,7 @@ def assemble(
         task=registry.load("task", job.task).TASK,
         attendance=attendance,
         objective=objective(job),
+        masks={tier: _weights_on(mask, device) for tier, mask in masks.items()},
         squared_losses=attendance.selector.SQUARED_LOSSES,
     )
 
@@ -166,16 +176,24 @@ def rows_of(model: nn.Module, split: samples.Split, wanted: np.ndarray) -> dict[
 
 
 def traffic(
-    plan: Plan, clients: Sequence[Client], built: Mapping[str, nn.Module], train: samples.Split, normalisation: str
+    plan: Plan,
+    clients: Sequence[Client],
+    built: Mapping[str, nn.Module],
+    train: samples.Split,
+    normalisation: str,
+    masks: Mapping[str, Weights],
 ) -> list[int]:
     """Bytes that each client sends in a round that it takes part in, and as many that it receives.
 
-    Of embedding tables these are the rows that its training samples ask for; which they are is not counted.
+    Of embedding tables these are the rows that its training samples ask for; which they are is not counted. Of a masked
+    member they are the values that exist; the mask itself is sent once, see `flexifed.elastic.costs`.
     """
     states = {version: dict(model.state_dict()) for version, model in built.items()}
     of_clients = []
     for client in clients:
         state = states[client.version]
+        if client.version in masks:
+            state = {key: mask[mask > 0] for key, mask in masks[client.version].state().items()}
         if client.layout.tables:
             asked = rows_of(built[client.version], train, client.train)
             state = state | {key: state[key][: len(rows)] for key, rows in asked.items()}
@@ -183,19 +201,93 @@ def traffic(
     return bytes_per_round(plan, [client.chain for client in clients], of_clients, normalisation)
 
 
-def build_models(job: Job, card: Mapping[str, Any]) -> dict[str, nn.Module]:
-    """One model per version on the CPU, whose values depend on the seed and the version, not on the strategy."""
+def build_models(job: Job, card: Mapping[str, Any], members: Mapping[str, Member]) -> dict[str, nn.Module]:
+    """One model per version on the CPU, whose values depend on the seed and the version, not on the strategy.
+
+    With budgets, a version is a tier, and its model the member that the tier's clients hold.
+    """
     versions = dict.fromkeys(job.protocol.client_versions())
-    fleet = {version: _build(job, card, version, version) for version in versions}
+    fleet = {version: _build(job, card, _member(members, version)) for version in versions}
     if job.protocol.initial_weights == "common":
         start_common_layers_equal(list(fleet.values()))
     return fleet
 
 
-def _build(job: Job, card: Mapping[str, Any], version: str, *stream: str | int) -> nn.Module:
-    generator = rng.torch_stream(job.cell.seed, "initial", job.cell.family, *stream)
+def tier_masks(
+    job: Job,
+    path: Path,
+    card: Mapping[str, Any],
+    the_plan: Plan,
+    chains: Mapping[str, Chain],
+    layouts: Mapping[str, Layout],
+) -> dict[str, Weights]:
+    """By tier whose member is sparse, 1 where a value of it exists and 0 elsewhere, from the largest version's masks.
+
+    Layers that the largest version does not have are not masked.
+
+    Raises:
+        UserError: the masks are of another model, or pruning has ended before a sparsity that a tier needs.
+    """
+    assert the_plan.largest is not None and job.protocol.budgets is not None
+    whole = planning.build_member(
+        job.cell.family, Member(the_plan.largest), tuple(card["shape"]), len(card["classes"]), job.family_options
+    )
+    pruned = masks_of_model.read(path, job.cell.family, the_plan.largest, masks_of_model.prunable(whole))
+    keys = {layer.name: layer.weights[0] for layer in chain(whole)}
+    found = {}
+    for tier, member in the_plan.members.items():
+        if member.sparsity:
+            client = the_plan.versions.index(tier)
+            kept = pruned.kept_after(job.protocol.budgets.pruning.round_of(member.sparsity))
+            own = {
+                chains[tier][group.depths[group.clients.index(client)] - 1].weights[0]: kept[keys[group.layer]]
+                for group in the_plan.groups
+                if group.window and client in group.clients
+            }
+            found[tier] = masks_of_model.as_weights(own, layouts[tier])
+    return found
+
+
+def _member(members: Mapping[str, Member], version: str) -> Member:
+    return members.get(version, Member(version))
+
+
+def _build(job: Job, card: Mapping[str, Any], member: Member, *stream: str | int) -> nn.Module:
+    generator = rng.torch_stream(job.cell.seed, "initial", job.cell.family, member.version, *stream)
     shape, classes = tuple(card["shape"]), len(card["classes"])
-    return models.build(job.cell.family, version, shape, classes, job.family_options, generator)
+    options = planning.member_options(job.cell.family, member, job.family_options)
+    return models.build(job.cell.family, member.version, shape, classes, options, generator)
+
+
+def of_largest(
+    job: Job,
+    card: Mapping[str, Any],
+    the_plan: Plan,
+    chains: Mapping[str, Chain],
+    initial: Mapping[str, Weights],
+    masks: Mapping[str, Weights],
+    device: torch.device,
+) -> Submodels | None:
+    """What clients hold of the family's largest version, with its initial numbers; None where they hold nothing of it.
+
+    The initial numbers of the members, given for each tier, become those of the largest version, in place.
+    """
+    if the_plan.largest is None or not any(group.window for group in the_plan.groups):
+        return None
+    model = _build(job, card, Member(the_plan.largest))
+    layers = chain(model)
+    submodels = Submodels(
+        the_plan,
+        (layers, _read(model, weights.layout(model, layers))),
+        {tier: (chains[tier], numbers.layout) for tier, numbers in initial.items()},
+        job.protocol.normalisation,
+        job.cell.seed,
+        masks,
+        device,
+    )
+    for tier, numbers in initial.items():
+        submodels.start(tier, numbers)
+    return submodels
 
 
 def whole_initial_weights(fleet: Mapping[str, nn.Module], layouts: Mapping[str, Layout]) -> dict[str, Weights]:
@@ -203,7 +295,9 @@ def whole_initial_weights(fleet: Mapping[str, nn.Module], layouts: Mapping[str, 
     return {version: _read(model, layouts[version]) for version, model in fleet.items()}
 
 
-def initial_weights(kept: Mapping[str, Weights], job: Job, card: Mapping[str, Any]) -> Callable[[Client], Weights]:
+def initial_weights(
+    kept: Mapping[str, Weights], job: Job, card: Mapping[str, Any], members: Mapping[str, Member]
+) -> Callable[[Client], Weights]:
     """Gives a client's initial numbers: those of its version's model, kept here, or its own, drawn when asked for."""
 
     def of_version(client: Client) -> Weights:
@@ -211,7 +305,7 @@ def initial_weights(kept: Mapping[str, Weights], job: Job, card: Mapping[str, An
         return weights.cut(whole, client.layout) if client.layout.rows else whole
 
     def own(client: Client) -> Weights:
-        return _read(_build(job, card, client.version, client.version, client.id), client.layout)
+        return _read(_build(job, card, _member(members, client.version), client.id), client.layout)
 
     return own if job.protocol.initial_weights == "per_client" else of_version
 
@@ -235,6 +329,10 @@ def start_common_layers_equal(fleet: Sequence[nn.Module]) -> None:
             for a, b in pairs:
                 for their_key, our_key in zip(a.weights + a.normalisation, b.weights + b.normalisation, strict=True):
                     ours[our_key].copy_(theirs[their_key])
+
+
+def _weights_on(numbers: Weights, device: torch.device) -> Weights:
+    return Weights(numbers.layout, numbers.values.to(device), numbers.counters.to(device))
 
 
 def _on_device(split: samples.Split, device: torch.device) -> Samples:

@@ -29,6 +29,8 @@ class Part:
         length: values in it, padding included.
         buffers: ranges in it that hold running statistics of a normalisation.
         tables: ranges in it that hold embedding tables of which clients may hold some rows only.
+        is_cut: whether it is the family's largest version, of which clients have cut something off; where what they
+            have lies is up to `flexifed.training.submodels`, and there are no `starts`.
     """
 
     clients: tuple[int, ...]
@@ -36,9 +38,10 @@ class Part:
     length: int
     buffers: tuple[Range, ...]
     tables: tuple[Range, ...] = ()
+    is_cut: bool = False
 
 
-def parts(plan: Plan, layouts: Sequence[Layout], normalisation: str) -> list[Part]:
+def parts(plan: Plan, layouts: Sequence[Layout], normalisation: str, whole: Layout | None = None) -> list[Part]:
     """What a plan averages, as runs that are as long as possible: layers that follow each other become one.
 
     The number of parts depends on the versions and not on the number of clients.
@@ -47,10 +50,13 @@ def parts(plan: Plan, layouts: Sequence[Layout], normalisation: str) -> list[Par
         plan: a checked plan.
         layouts: one for each client, of its whole model.
         normalisation: "averaged" with its layer, or "local": it stays with the client, as in FedBN.
+        whole: layout of the family's largest version, which is a part of its own where groups have windows.
     """
     runs: list[tuple[tuple[int, ...], tuple[int, ...], int]] = []
     open_ends: dict[tuple[int, ...], int] = {}  # clients -> their last run, as long as nothing lies in between
     for group in plan.groups:
+        if group.window:
+            continue
         spans = [layouts[c].spans[d - 1] for c, d in zip(group.clients, group.depths, strict=True)]
         starts = tuple(span.start for span in spans)
         length = (spans[0].stop if normalisation == "averaged" else spans[0].normalisation) - starts[0]
@@ -61,7 +67,7 @@ def parts(plan: Plan, layouts: Sequence[Layout], normalisation: str) -> list[Par
         else:
             open_ends[group.clients] = len(runs)
             runs.append((group.clients, starts, length))
-    return [
+    made = [
         Part(
             clients,
             starts,
@@ -71,6 +77,9 @@ def parts(plan: Plan, layouts: Sequence[Layout], normalisation: str) -> list[Par
         )
         for clients, starts, length in runs
     ]
+    if whole is None:
+        return made
+    return [*made, Part(tuple(range(len(layouts))), (), whole.size, whole.buffers, is_cut=True)]
 
 
 def _tables(layout: Layout) -> list[Range]:
@@ -94,7 +103,7 @@ def rest(places: Sequence[Range], size: int) -> tuple[Range, ...]:
     for start, stop in [*sorted(places), (size, size)]:
         if end < start:
             found.append((end, start))
-        end = stop
+        end = max(end, stop)
     return tuple(found)
 
 

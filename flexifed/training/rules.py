@@ -13,6 +13,9 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
+Fill = Literal["zeros", "owners", "previous_layer", "random"]
+"""What stands for a layer, or for values of one, that a participant does not have: see `Filled`."""
+
 
 @dataclass(frozen=True)
 class Uploads:
@@ -90,6 +93,22 @@ class Mean:
 
     def step(self, now: Tensor, mean: Tensor, state: Mapping[str, Tensor], uploads: Uploads) -> None:
         """See `Rule.step`: the mean is what is wanted."""
+
+
+@dataclass(frozen=True)
+class Filled(Mean):
+    """The mean over the cohort, where something stands for what a participant does not have (eLF).
+
+    Running statistics are means over those who have them in any case, since there are none of a layer that is not
+    there. What nobody of the cohort has stays as it is.
+
+    Attributes:
+        fill: `zeros`; `owners` for nothing, so that the mean is over those who have it; `previous_layer` for the
+            participant's own layer before it, if that is of the same shape, else zeros; or `random` values, spread as
+            the initial ones.
+    """
+
+    fill: Fill
 
 
 @dataclass(frozen=True)

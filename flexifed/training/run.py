@@ -43,12 +43,14 @@ class Inputs:
         partition_file: which client holds which samples.
         plan_file: which clients average which layer.
         devices_file: what clients run on; None where the protocol has no devices.
+        masks_file: which values of the family's largest version exist; None where all do.
     """
 
     prepared: Path
     partition_file: Path
     plan_file: Path
     devices_file: Path | None = None
+    masks_file: Path | None = None
 
 
 class Clock:
@@ -106,7 +108,13 @@ def run_cell(
             torch.cuda.set_device(device)
         log.info("%s on %s", job.cell, provenance.device_name(device))
         f = federation.assemble(
-            job, inputs.prepared, inputs.partition_file, inputs.plan_file, device, inputs.devices_file
+            job,
+            inputs.prepared,
+            inputs.partition_file,
+            inputs.plan_file,
+            device,
+            inputs.devices_file,
+            inputs.masks_file,
         )
         digests = _digests(job, inputs, f)
         identity = _identity(job, inputs, digests)
@@ -228,6 +236,7 @@ def _digests(job: Job, inputs: Inputs, f: Federation) -> dict[str, str]:
         "initial_weights": federation.initial_digest(f),
         "code": job.code(),
         **({"devices": files.digest(inputs.devices_file)} if inputs.devices_file else {}),
+        **({"masks": files.digest(inputs.masks_file)} if inputs.masks_file else {}),
     }
 
 

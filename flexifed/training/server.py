@@ -5,12 +5,14 @@ are folded into means as they come, in the order of the clients; when the cohort
 So memory is what is personal, two copies of what is shared, and the models under way, however many clients there are.
 
 Before anybody has uploaded a part, the server has no value of it, and everybody starts from its own initial values,
-which come from the seed and are not stored here. Parts with embedding tables are an exception: their initial values are
-the server's from the beginning, since a participant has only the rows that its samples ask for. A row that a
-participant does not have is a row that it has not changed.
+which come from the seed and are not stored here. Parts of which participants have a piece only are an exception: their
+initial values are the server's from the beginning. There are two kinds. Of embedding tables a participant has the rows
+that its samples ask for, and a row that it does not have is one that it has not changed. Of a family's largest version
+it has what it can afford, and the rule says what stands for the rest.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +22,8 @@ from torch import Tensor
 
 from flexifed.training.client import Client, Turn
 from flexifed.training.parts import Part, Range, rest
-from flexifed.training.rules import Rule, Uploads, Weighing
+from flexifed.training.rules import Fill, Filled, Rule, Uploads, Weighing
+from flexifed.training.submodels import Submodels
 from flexifed.training.weights import Layout, Run, Weights, runs, vectors
 
 
@@ -32,18 +35,32 @@ class Place:
         part: its number.
         start: in the client's vector.
         stop: likewise.
-        at: where the piece begins in the part; or the place of each value there, int64 `[stop - start]`, for rows of an
-            embedding table.
+        at: where the piece begins in the part; or the place of each value there, int64, for rows of an embedding table
+            and for channels of a layer.
+        own: which values of the piece exist, counted from `start`, int64; None for all.
     """
 
     part: int
     start: int
     stop: int
     at: int | Tensor = 0
+    own: Tensor | None = None
 
     def of(self, part: Tensor) -> Tensor:
         """The piece's values in the part."""
         return part[self.at : self.at + self.stop - self.start] if isinstance(self.at, int) else part[self.at]
+
+    def read(self, values: Tensor) -> Tensor:
+        """The piece's values in a client's vector."""
+        piece = values[self.start : self.stop]
+        return piece if self.own is None else piece[self.own]
+
+    def write(self, values: Tensor, found: Tensor) -> None:
+        """Put them there."""
+        if self.own is None:
+            values[self.start : self.stop].copy_(found)
+        else:
+            values[self.start : self.stop][self.own] = found
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,7 @@ class Held:
         state: the rule's vectors, each `[length]`.
         mean: of the uploads of this round so far; between rounds only memory.
         start: mean of what this round's participants had downloaded, where the part has no value and the rule asks.
+        shares: of a part that is cut: of each value, the shares of the uploads that had it, `[length]`.
         total: of the uploads' shares.
         curvature: of the uploads, see `rules.Uploads`.
         uploads: in this round so far.
@@ -84,6 +102,7 @@ class Held:
     state: dict[str, Tensor] = field(default_factory=dict)
     mean: Tensor | None = None
     start: Tensor | None = None
+    shares: Tensor | None = None
     total: float = 0.0
     curvature: float = 0.0
     uploads: int = 0
@@ -105,6 +124,7 @@ class Server:
         keeps_momentum: bool = False,
         dtype: torch.dtype = torch.float32,
         wholes: Mapping[str, Weights] = MappingProxyType({}),
+        submodels: Submodels | None = None,
     ) -> None:
         """Args:
         clients: of the federation, by id.
@@ -116,14 +136,15 @@ class Server:
         keeps_momentum: whether clients keep the momentum of their optimiser over the rounds.
         dtype: of all values.
         wholes: by version, the initial numbers of the whole model, where clients hold some rows of its tables only.
+        submodels: what clients hold of the family's largest version, which is the last part then.
         """
         self.clients, self.parts, self.rule, self.initial = clients, parts, rule, initial
         self.device, self.averaging, self.dtype = device, averaging, dtype
-        self.wholes = wholes
+        self.wholes, self.submodels = wholes, submodels
         layouts = {version: numbers.layout for version, numbers in wholes.items()}
-        self.makeups = _makeups(clients, parts, layouts)
+        self.makeups = _makeups(clients, parts, layouts, submodels, 0)
         self.whole_makeups = _whole_makeups(clients, parts, layouts)
-        self.held = [Held(self._initial_tables(part)) for part in parts]
+        self.held = [Held(self._initial_value(part)) for part in parts]
         sizes = {c.id: _length(self.makeups[c.id].personal) for c in clients}
         with_some = [client for client, size in sizes.items() if size]
         self.personal = dict(zip(with_some, vectors([sizes[c] for c in with_some], device, dtype), strict=True))
@@ -137,8 +158,11 @@ class Server:
         }
         self.slots: dict[tuple[str, int], Weights] = {}
 
-    def _initial_tables(self, part: Part) -> Tensor | None:
-        """The initial value of a part with embedding tables; None for any other."""
+    def _initial_value(self, part: Part) -> Tensor | None:
+        """The initial value of a part of which clients have pieces; None for any other."""
+        if part.is_cut:
+            assert self.submodels is not None
+            return self.submodels.initial.values.to(self.device, self.dtype, copy=True)
         if not part.tables:
             return None
         values = self.wholes[self.clients[part.clients[0]].version].values
@@ -182,7 +206,7 @@ class Server:
         for place in makeup.places:
             value = self.held[place.part].value
             if value is not None:
-                into.values[place.start : place.stop].copy_(place.of(value))
+                place.write(into.values, place.of(value))
         if client.id in self.statistics:
             _scatter(self.statistics[client.id], into.values, makeup.shared_buffers)
         if client.id in self.counters:
@@ -199,10 +223,13 @@ class Server:
                 share *= self.rule.weight(losses[i])
             makeup = self.makeups[client.id]
             for number in makeup.parts:
-                if self.parts[number].tables and not self.held[number].uploads:
+                if not self.held[number].uploads:
                     self._open(self.parts[number], self.held[number])
             for place in makeup.places:
                 held = self.held[place.part]
+                if self.parts[place.part].is_cut:
+                    self._add_piece(held, place, place.read(values), share)
+                    continue
                 if self.parts[place.part].tables:
                     self._fold_piece(held, place, values[place.start : place.stop], share)
                     continue
@@ -210,6 +237,8 @@ class Server:
                     start = self.initial(client).values[place.start : place.stop].to(self.device)
                     held.start = _fold(held.start, start, share, held)
                 held.mean = _fold(held.mean, values[place.start : place.stop], share, held)
+            if self.submodels is not None:
+                self._lend(self.submodels, turn, share)
             for number in makeup.parts:
                 held = self.held[number]
                 held.total += share
@@ -222,10 +251,15 @@ class Server:
             self.turns[client.id] = self.turns.get(client.id, 0) + 1
 
     def _open(self, part: Part, held: Held) -> None:
-        """Make room for the round's uploads of a part with tables; differences of rows are added up from zero."""
+        """Make room for the round's uploads of a part of which clients have pieces; differences are added up from zero."""
+        if not (part.tables or part.is_cut):
+            return
         assert held.value is not None
         if held.mean is None:
             held.mean = torch.zeros_like(held.value)
+        if part.is_cut:
+            held.shares = torch.zeros_like(held.value) if held.shares is None else held.shares.zero_()
+            held.mean.zero_()
         for a, b in part.tables:
             held.mean[a:b].zero_()
 
@@ -236,6 +270,52 @@ class Server:
             held.mean.index_add_(0, place.at, values - held.value[place.at], alpha=share)
         else:
             _fold(place.of(held.mean), values, share, held)
+
+    def _add_piece(self, held: Held, place: Place, values: Tensor, share: float) -> None:
+        """Add up weighted differences of what a participant has of a part that is cut."""
+        assert held.value is not None and held.mean is not None and held.shares is not None
+        difference = values - place.of(held.value)
+        if isinstance(place.at, int):
+            place.of(held.mean).add_(difference, alpha=share)
+            place.of(held.shares).add_(share)
+        else:
+            held.mean.index_add_(0, place.at, difference, alpha=share)
+            held.shares.index_add_(0, place.at, torch.full_like(difference, share))
+
+    def _lend(self, submodels: Submodels, turn: Turn, share: float) -> None:
+        """Add what stands for the layers that a participant lacks, where that is more than nothing or zeros."""
+        fill, held = self._fill, self.held[-1]
+        if fill not in ("previous_layer", "random"):
+            return
+        assert held.value is not None and held.mean is not None
+        drawn = submodels.random(turn.client.id, held.steps).to(held.value) if fill == "random" else None
+        for run in submodels.lent(turn.client.version):
+            now = held.value[run.start : run.stop]
+            if drawn is not None:
+                stands = drawn[run.start : run.stop]
+            elif run.source is None:
+                stands = torch.zeros_like(now)
+            else:
+                stands = turn.weights.values[run.source : run.source + len(now)]
+            held.mean[run.start : run.stop].add_(stands - now, alpha=share)
+
+    @property
+    def _fill(self) -> Fill:
+        return self.rule.fill if isinstance(self.rule, Filled) else "owners"
+
+    def _settle(self, part: Part, held: Held, now: Tensor) -> None:
+        """Turn the added differences of a part that is cut into a mean; what nobody has had stays as it is."""
+        assert held.mean is not None and held.shares is not None
+        mean, had = held.mean, held.shares > 0
+        owners = torch.where(had, now + mean / held.shares, now)
+        if self._fill == "owners":
+            mean.copy_(owners)
+            return
+        if self._fill == "zeros":
+            mean.sub_((held.total - held.shares) * now)
+        mean.copy_(torch.where(had, now + mean / held.total, now))
+        for a, b in part.buffers:
+            mean[a:b].copy_(owners[a:b])
 
     @property
     def loss(self) -> str | None:
@@ -253,7 +333,7 @@ class Server:
                 start = initial.values[place.start : place.stop].to(self.device)
             else:
                 start = place.of(value)
-            total += (values[place.start : place.stop] - start).double().square().sum().item()
+            total += (place.read(values) - start).double().square().sum().item()
         return total
 
     def keep_statistics(self, turns: Sequence[Turn]) -> None:
@@ -279,11 +359,19 @@ class Server:
                 self._step(part, held, held.mean)
                 held.value, held.mean = held.mean, held.value
                 held.start, held.total, held.curvature, held.uploads = None, 0.0, 0.0, 0
+        self._roll()
+
+    def _roll(self) -> None:
+        """Let windows move on to where they are after so many steps."""
+        if self.submodels is not None and self.submodels.roll:
+            self.makeups = _makeups(self.clients, self.parts, {}, self.submodels, self.held[-1].steps)
 
     def _step(self, part: Part, held: Held, mean: Tensor) -> None:
         now = held.start if held.value is None else held.value
         if now is None:
             now = mean  # of a rule that does not look at it
+        if part.is_cut:
+            self._settle(part, held, now)
         for a, b in part.tables:
             mean[a:b].div_(held.total).add_(now[a:b])
         for name in self.rule.STATE:
@@ -314,7 +402,7 @@ class Server:
         for i, (part, held) in enumerate(zip(self.parts, self.held, strict=True)):
             there = i in steps
             held.steps = steps.get(i, 0)
-            held.value = self._room(part.length) if there else self._initial_tables(part)
+            held.value = self._room(part.length) if there else self._initial_value(part)
             held.state = {name: self._room(part.length) for name in self.rule.STATE if there}
         self.turns = dict(described["turns"])
         self.counters = {
@@ -323,6 +411,7 @@ class Server:
             if (n := len(self.clients[c].layout.counters))
         }
         self.statistics = {c: self._room(_length(self.makeups[c].shared_buffers)) for c in described["statistics"]}
+        self._roll()
 
     def _room(self, length: int) -> Tensor:
         return torch.zeros(length, dtype=self.dtype, device=self.device)
@@ -345,17 +434,34 @@ class Server:
         return found
 
 
-def _makeups(clients: Sequence[Client], parts: Sequence[Part], wholes: Mapping[str, Layout]) -> list[Makeup]:
+def _makeups(
+    clients: Sequence[Client],
+    parts: Sequence[Part],
+    wholes: Mapping[str, Layout],
+    submodels: Submodels | None,
+    step: int,
+) -> list[Makeup]:
     made: dict[tuple[str, tuple[Place, ...]], Makeup] = {}
     found = []
     for client, places in zip(clients, _places(clients, parts), strict=True):
         if client.layout.rows:
             pieces = runs(wholes[client.version], client.layout)
-            found.append(_makeup(client.layout, tuple(_pieces(places, pieces)), pieces))
-        else:
-            key = (client.version, places)
-            found.append(made[key] if key in made else made.setdefault(key, _makeup(client.layout, places)))
+            padding = rest([(run.start, run.stop) for run in pieces], client.layout.size)
+            found.append(_makeup(client.layout, tuple(_pieces(places, pieces)), padding))
+            continue
+        key = (client.version, places)
+        if key not in made:
+            cuts = submodels.cuts(client.version, step) if submodels else ()
+            cut = tuple(Place(len(parts) - 1, c.start, c.stop, c.at, c.own) for c in cuts)
+            padding = _padding(client.layout) if submodels else ()
+            made[key] = _makeup(client.layout, (*places, *cut), padding, {len(parts) - 1} if submodels else set())
+        found.append(made[key])
     return found
+
+
+def _padding(layout: Layout) -> tuple[Range, ...]:
+    """The ranges of a vector that belong to no tensor."""
+    return rest([(slot.start, slot.start + slot.shape.numel()) for slot in layout.slots.values()], layout.size)
 
 
 def _whole_makeups(clients: Sequence[Client], parts: Sequence[Part], wholes: Mapping[str, Layout]) -> dict[str, Makeup]:
@@ -368,7 +474,7 @@ def _places(clients: Sequence[Client], parts: Sequence[Part]) -> list[tuple[Plac
     """Where the parts lie in the vectors of the clients' whole models."""
     places: list[list[Place]] = [[] for _ in clients]
     for number, part in enumerate(parts):
-        for holder, start in zip(part.clients, part.starts, strict=True):
+        for holder, start in zip(() if part.is_cut else part.clients, part.starts, strict=True):
             places[holder].append(Place(number, start, start + part.length))
     return [tuple(some) for some in places]
 
@@ -387,12 +493,13 @@ def _pieces(places: Sequence[Place], pieces: Sequence[Run]) -> Iterator[Place]:
                 yield Place(place.part, first + moved, last + moved, first - place.start)
 
 
-def _makeup(layout: Layout, places: tuple[Place, ...], pieces: Sequence[Run] | None = None) -> Makeup:
+def _makeup(
+    layout: Layout, places: tuple[Place, ...], padding: Sequence[Range] = (), more: AbstractSet[int] = frozenset()
+) -> Makeup:
     taken = [(place.start, place.stop) for place in places]
     shared = tuple((a, b) for a, b in layout.buffers if any(start <= a and b <= stop for start, stop in taken))
-    padding = rest([(run.start, run.stop) for run in pieces], layout.size) if pieces is not None else ()
     personal = rest([*taken, *padding], layout.size)
-    return Makeup(layout, places, personal, shared, frozenset(place.part for place in places))
+    return Makeup(layout, places, personal, shared, frozenset(place.part for place in places) | more)
 
 
 def _fold(mean: Tensor | None, values: Tensor, share: float, held: Held) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from flexifed.data import samples
 from flexifed.data.partition import partition
 from flexifed.data.transforms import Transform
+from flexifed.elastic import budgets
 from flexifed.models import build, resnet18_pretrained, set_generator
 from flexifed.settings import protocol, registry, rng
 from flexifed.settings.cell import Cell
@@ -134,6 +135,8 @@ def files(folder: Path, the_job: Job) -> dict[str, Path]:
         seed=cell.seed,
         out=paths["partition_file"],
     )
+    if settings.budgets:
+        return paths | elastic(folder, the_job, paths)
     made = planning.for_family(
         cell.family,
         the_job.strategy_file,
@@ -150,6 +153,18 @@ def files(folder: Path, the_job: Job) -> dict[str, Path]:
         out = paths["devices_file"]
         single.make_devices(settings.devices, clients=settings.clients, wanted=wanted, seed=cell.seed, out=out)
     return paths
+
+
+def elastic(folder: Path, the_job: Job, paths: Mapping[str, Path]) -> dict[str, Path]:
+    """The plan of a job with budgets and, where its strategy cuts single values, masks."""
+    table = single.table_of(the_job, samples.read_card(paths["prepared"]))
+    plan.write(single.elastic_plan(the_job, table), paths["plan_file"])
+    if not budgets.needs_masks([(the_job.strategy_file, the_job.strategy_options)]):
+        return {}
+    out = folder / f"masks.seed{the_job.cell.seed}.safetensors"
+    if not out.exists():
+        single.make_masks(the_job, paths["prepared"], out)
+    return {"masks_file": out}
 
 
 def assemble(folder: Path, the_job: Job) -> Federation:
@@ -245,6 +260,7 @@ def in_double(assembled: Federation) -> Federation:
         keeps_momentum=protocol.optimiser.state == "kept",
         dtype=torch.float64,
         wholes={v: dataclasses.replace(n, values=n.values.double()) for v, n in single.wholes.items()},
+        submodels=single.submodels and single.submodels.of_dtype(torch.float64),
     )
     models = {version: model.double() for version, model in assembled.models.items()}
     return dataclasses.replace(assembled, server=double, models=models, transform=InDouble(assembled.transform))

@@ -82,6 +82,9 @@ SOURCE, DATA, PARTITION, PLAN, DEVICES, CELL = (
     f"{RESULTS}/{pattern}"
     for pattern in (layout.SOURCE, layout.DATA, layout.PARTITION, layout.PLAN, layout.DEVICES, layout.CELL)
 )
+PLAN_OF_DATASET, BUDGETS, MASKS = (
+    f"{RESULTS}/{pattern}" for pattern in (layout.PLAN_OF_DATASET, layout.BUDGETS, layout.MASKS)
+)
 # The card holds the digests of these arrays, so what uses them follows the card's content and not their times.
 ARRAYS = [f"{DATA}/{name}" for name in ("train.npy", "test.npy", "train.parquet", "test.parquet")]
 # An output only where the study asks for it: then a cell without it is trained again, and no other is.
@@ -118,7 +121,16 @@ COLLECTED = [cell for cell in CELLS if is_up_to_date(cell)] if PARTIAL else CELL
 
 
 PROTOCOLS = {name: STUDY.protocol(name) for name in dict.fromkeys(cell.protocol for cell in CELLS)}
+WITH_BUDGETS = [cell for cell in CELLS if PROTOCOLS[cell.protocol].budgets]
 ON_DEVICES = [cell for cell in CELLS if PROTOCOLS[cell.protocol].devices]
+
+
+def plan_of(cell):
+    """The plan that a cell is trained with."""
+    return f"{RESULTS}/{layout.plan(PROTOCOLS[cell.protocol])}".format(**vars(cell))
+
+
+PLANS = list(dict.fromkeys(map(plan_of, CELLS)))
 
 
 def figure_stems():
@@ -212,11 +224,48 @@ def partitioner_code(wildcards):
 def plan_code(wildcards):
     """The digest of the code that a plan depends on."""
     strategy, _ = STUDY.strategy(wildcards.strategy)
+    made_by = "planning:for_members" if protocol_of(wildcards).budgets else "planning:for_family"
     return codedigest.digest(
-        "flexifed.sharing.planning:for_family",
+        f"flexifed.sharing.{made_by}",
         f"flexifed.strategies.{strategy or wildcards.strategy}:groups",
         *(f"flexifed.models.{wildcards.family}:{name}" for name in ("KIND", "VERSIONS", "build")),
     )
+
+
+def masks_of(wildcards):
+    """The masks of a cell whose strategy cuts single values; none for others."""
+    if protocol_of(wildcards).budgets is None:
+        return []
+    file, options = STUDY.strategy(wildcards.strategy)
+    cuts = (registry.keywords("strategy", file or wildcards.strategy) | options).get("cuts", "")
+    return MASKS if "sparsity" in cuts else []
+
+
+def pruned_with(wildcards):
+    """What the masks of a family depend on: the settings of any of the cells that use them, without its strategy."""
+    wanted = [wildcards[field] for field in ("dataset", "family", "protocol")] + [int(wildcards.seed)]
+    cell = next(c for c in WITH_BUDGETS if [c.dataset, c.family, c.protocol, c.seed] == wanted)
+    return STUDY.job(cell).settings() | {"strategy": None, "strategy_options": {}}
+
+
+def pruning_code(wildcards):
+    """The digest of the code that masks depend on."""
+    return codedigest.digest(
+        "flexifed.elastic.pruning:make_masks",
+        *(f"flexifed.models.{wildcards.family}:{name}" for name in ("VERSIONS", "build", "initialise")),
+        f"flexifed.datasets.{wildcards.dataset}:TRANSFORM",
+        f"flexifed.tasks.{registry.task(wildcards.dataset)}:TASK",
+    )
+
+
+def planned_with(wildcards):
+    """What a plan with budgets depends on beside its table: protocol, strategy and options."""
+    cell = next(
+        c
+        for c in WITH_BUDGETS
+        if all(getattr(c, field) == wildcards[field] for field in ("dataset", "family", "strategy", "protocol"))
+    )
+    return STUDY.job(cell).settings()
 
 
 def archive_digests(wildcards):
@@ -228,7 +277,7 @@ def archive_digests(wildcards):
 def plans_of(wildcards):
     """The plans of a family and protocol, in the study's order of strategies."""
     cells = [c for c in COLLECTED if (c.family, c.protocol) == (wildcards.family, wildcards.protocol)]
-    return list(dict.fromkeys(PLAN.format(**vars(cell)) for cell in cells))
+    return list(dict.fromkeys(map(plan_of, cells)))
 
 
 def final_rules():

@@ -28,6 +28,7 @@ with logs.to(snakemake.log[0]):
                 partition_file=Path(snakemake.input.partition),
                 plan_file=Path(snakemake.input.plan),
                 devices_file=Path(snakemake.input.devices) if snakemake.input.devices else None,
+                masks_file=Path(snakemake.input.masks) if snakemake.input.masks else None,
             ),
             Path(snakemake.output.record).parent,
             report,
