@@ -190,6 +190,8 @@ class Stack:
             torch.stack([state[name] for state in states], out=tensor)
         self.parameters: list[Tensor] = list(self.model.parameters())
         self.starts = [p.detach().clone() for p in self.parameters] if federation.objective else []
+        mask = federation.mask(turns[0].client.version, turns[0].client.layout)
+        self.masks = [mask.state()[name] for name, _ in self.model.named_parameters()] if mask else []
         kept = [turn.velocity.state() for turn in turns if turn.velocity is not None]
         self.momenta = {
             name: torch.stack([s[name] for s in kept]) if kept else torch.zeros_like(p)
@@ -229,7 +231,7 @@ class Stack:
         losses = f.task.losses(outputs, f.train.labels[indices]).view(k, -1)
         gradients = [g.contiguous() for g in torch.autograd.grad(losses.mean(dim=1).sum(), self.parameters)]
         momenta: list[Tensor | None] = list(self.momenta.values())
-        descend(self.parameters, gradients, momenta, f.protocol.optimiser, f.objective, self.starts)
+        descend(self.parameters, gradients, momenta, f.protocol.optimiser, f.objective, self.starts, self.masks)
         losses = losses.detach()
         return torch.stack([losses.sum(dim=1), losses.square().sum(dim=1)], dim=1)
 

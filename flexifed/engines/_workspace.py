@@ -31,7 +31,8 @@ class Workspace:
 
     def __init__(self, federation: Federation, client: Client, wrap: Wrap = Direct) -> None:
         """Set up for the version of `client`; its steps and tests are run as `wrap` makes them."""
-        self.federation = f = federation
+        self.federation, self.version = federation, client.version
+        f = federation
         self.model = channels_last(f.models[client.version])
         self.stream = torch.cuda.Stream(f.device) if f.device.type == "cuda" else None
         # On a GPU, and for recorded steps, which find them at their address, the model keeps its numbers, and clients
@@ -57,11 +58,13 @@ class Workspace:
         self.test_on_own = wrap(partial(self._test, f.train), self.generator)
 
     def _fit(self, layout: Layout) -> None:
-        """Make room for the momentum of weights with this layout, and for those that an objective begins at."""
+        """Make room for the momentum of weights with this layout, for those that an objective begins at; fit masks."""
         self.velocity = self._room(layout)
         self.start = self._room(layout) if self.federation.objective else None
         self.momenta: list[Tensor | None] = list(self._of_parameters(self.velocity))
         self.starts = self._of_parameters(self.start) if self.start else []
+        mask = self.federation.mask(self.version, layout)
+        self.masks = self._of_parameters(mask) if mask else []
 
     def _of_parameters(self, numbers: Weights) -> list[Tensor]:
         """The numbers of each parameter, in its shape."""
@@ -153,7 +156,7 @@ class Workspace:
         loss = f.task.loss(outputs, labels)
         loss.backward()
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        descend(self.parameters, gradients, self.momenta, f.protocol.optimiser, f.objective, self.starts)
+        descend(self.parameters, gradients, self.momenta, f.protocol.optimiser, f.objective, self.starts, self.masks)
         self.loss += loss.detach() * len(indices)
         if f.squared_losses:
             self.squares += f.task.losses(outputs.detach(), labels).square().sum()

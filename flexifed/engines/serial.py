@@ -16,7 +16,7 @@ from flexifed.models import set_generator
 from flexifed.settings import rng
 from flexifed.training.client import Samples, Turn, batches, step_size
 from flexifed.training.engine import Evaluation, Federation, Steps, Trained, working_on
-from flexifed.training.objectives import add_gradients
+from flexifed.training.objectives import add_gradients, hold_masked
 
 PRECISIONS = ("float32",)
 
@@ -66,6 +66,8 @@ class Serial:
             for name, parameter in model.named_parameters():
                 optimiser.state[parameter]["momentum_buffer"] = velocity[name]
         start = [parameter.detach().clone() for parameter in model.parameters()] if f.objective else []
+        mask = f.mask(client.version, client.layout)
+        masks = [mask.state()[name] for name, _ in model.named_parameters()] if mask else []
         model.train()
         set_generator(model, rng.torch_stream(f.seed, "dropout", client.id, round_number, device=f.device))
         total, squares = torch.zeros((), device=f.device), torch.zeros((), device=f.device)
@@ -77,10 +79,10 @@ class Serial:
             loss = f.task.loss(outputs, labels)
             optimiser.zero_grad()
             loss.backward()
-            if f.objective is not None:
-                with torch.no_grad():
-                    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-                    add_gradients(f.objective, gradients, list(model.parameters()), start)
+            with torch.no_grad():
+                gradients = [p.grad for p in model.parameters() if p.grad is not None]
+                add_gradients(f.objective, gradients, list(model.parameters()), start)
+                hold_masked(gradients, masks)
             optimiser.step()
             total += loss.detach() * len(indices)
             if f.squared_losses:

@@ -8,7 +8,7 @@ choices from `flexifed.training.client.batches`, so engines differ in speed and 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from typing import Protocol as Interface
 
@@ -24,6 +24,7 @@ from flexifed.training.client import Client, Samples, Turn
 from flexifed.training.objectives import Objective
 from flexifed.training.server import Server
 from flexifed.training.task import Task
+from flexifed.training.weights import Layout, Weights, cut
 
 NO_MEMORY = ("can't allocate memory", "could not create a memory", "could not create a primitive")
 """What PyTorch's allocator and oneDNN say on a CPU, as errors of no class of their own."""
@@ -41,6 +42,7 @@ class Federation:
         objective: what participants minimise beside their loss; None for nothing.
         precision: one of the engine's `PRECISIONS`.
         squared_losses: whether turns are to measure the squares of their samples' losses.
+        masks: by version, 1 where training moves a value and 0 where it does not; a version without one is all 1.
     """
 
     clients: list[Client]
@@ -58,6 +60,15 @@ class Federation:
     attendance: Attendance
     objective: Objective | None = None
     squared_losses: bool = False
+    masks: Mapping[str, Weights] = field(default_factory=dict)
+
+    def mask(self, version: str, layout: Layout) -> Weights | None:
+        """A version's mask on the training device, as far as a client's layout has room for it; None without one."""
+        whole = self.masks.get(version)
+        if whole is None:
+            return None
+        own = cut(whole, layout) if layout.rows else whole
+        return Weights(layout, own.values.to(self.device), own.counters)
 
 
 @dataclass(frozen=True)

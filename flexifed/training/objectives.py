@@ -1,4 +1,4 @@
-"""What a participant minimises beside its loss.
+"""What a participant minimises beside its loss, and which of its values it does not move.
 
 A strategy's function `objective` returns one of these. It is given as its gradient, parameter by parameter, because
 that is what engines add to the gradient of the loss, in whatever shape they keep the parameters. The training loss in
@@ -33,6 +33,20 @@ def add_gradients(
     if objective is not None:
         for gradient, parameter, start in zip(gradients, now, starts, strict=True):
             objective.add_gradient(gradient, parameter, start)
+
+
+def hold_masked(gradients: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
+    """Multiply every gradient by its mask, in place; nothing where there are no masks.
+
+    A value that is zero then stays zero: neither weight decay nor momentum moves it.
+
+    Args:
+        gradients: with the objective's term.
+        masks: 1 or 0, each of a shape that broadcasts to its gradient's; or none at all.
+    """
+    if masks:
+        for gradient, mask in zip(gradients, masks, strict=True):
+            gradient.mul_(mask)
 
 
 @dataclass(frozen=True)
