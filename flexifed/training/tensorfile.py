@@ -5,21 +5,27 @@ with a GPU and little else must be able to continue a run; the tests read the fi
 """
 
 import json
+import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from types import MappingProxyType
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
-NAMES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}
+NAMES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.uint8: "U8"}
 DTYPES = {name: dtype for dtype, name in NAMES.items()}
 
+METADATA = "__metadata__"
+"""What the format calls the entry of the header that is no tensor: texts by name."""
 
-def write(stream: BinaryIO, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors (float32, float64 or int64, on any device) to a binary stream, one at a time."""
-    header, end = {}, 0
+
+def write(stream: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Write tensors (float32, float64, int64 or uint8, on any device) to a binary stream, one at a time."""
+    header: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
+    end = 0
     for name, tensor in tensors.items():
         start, end = end, end + tensor.numel() * tensor.element_size()
         header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
@@ -30,6 +36,28 @@ def write(stream: BinaryIO, tensors: Mapping[str, Tensor]) -> None:
         stream.write(tensor.detach().cpu().contiguous().numpy().data)
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What `write` was given to say of the tensors in a file.
+
+    Raises:
+        ValueError: the file has no header.
+    """
+    with Path(path).open("rb") as stream:
+        return dict(_header(stream).get(METADATA, {}))
+
+
+def _header(stream: BinaryIO) -> dict[str, Any]:
+    """The header of an opened file, which is then at the first tensor."""
+    prefix = stream.read(8)
+    length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+    if length > os.fstat(stream.fileno()).st_size:
+        raise ValueError("it is cut short, or not such a file")
+    header = json.loads(stream.read(length)) if length else {}
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    return header
+
+
 def read_into(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Fill tensors with the numbers of the same names in a file, one at a time.
 
@@ -37,8 +65,8 @@ def read_into(path: Path, tensors: Mapping[str, Tensor]) -> None:
         ValueError: the file is cut short, or holds other names, shapes or dtypes. Then no tensor has been changed.
     """
     with Path(path).open("rb") as stream:
-        prefix = stream.read(8)
-        header = json.loads(stream.read(struct.unpack("<Q", prefix)[0])) if len(prefix) == 8 else {}
+        header = _header(stream)
+        header.pop(METADATA, None)
         begin = stream.tell()
         if set(header) != set(tensors):
             raise ValueError(f"holds {len(header)} tensors, not the {len(tensors)} expected")

@@ -198,8 +198,11 @@ def test_checkpoints_are_written_no_more_often_than_asked_for(tmp_path: Path) ->
 
 def test_the_tensors_are_what_the_safetensors_library_reads(tmp_path: Path) -> None:
     tensors = {"a": torch.randn(3, 5), "b": torch.arange(4), "c": torch.zeros(0), "d": torch.randn(2).double()}
+    tensors["e"] = torch.arange(6, dtype=torch.uint8).view(2, 3)
     with (tmp_path / "x.safetensors").open("wb") as stream:
-        tensorfile.write(stream, tensors)
+        tensorfile.write(stream, tensors, {"said": "of them"})
+    with safetensors.safe_open(tmp_path / "x.safetensors", "pt") as file:
+        assert file.metadata() == tensorfile.read_metadata(tmp_path / "x.safetensors") == {"said": "of them"}
     theirs = safetensors.torch.load_file(tmp_path / "x.safetensors")
     assert set(theirs) == set(tensors)
     assert all(torch.equal(theirs[name], tensor) for name, tensor in tensors.items())
