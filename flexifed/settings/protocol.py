@@ -102,6 +102,36 @@ class Devices(Closed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pruning(Closed):
+    """Iterative magnitude pruning of the largest version on a proxy set, in the cloud, before the first round."""
+
+    fraction: Annotated[float, Range(gt=0, lt=1)] = 0.2
+    """Share of the weights still there that a round of pruning removes, the smallest ones."""
+    rounds: Annotated[int, Range(ge=1, le=255)] = 10
+    """Rounds of pruning at most; after n of them the sparsity is 1 - (1 - fraction) ** n."""
+    scope: Literal["layer", "global"] = "layer"
+    """The smallest weights of each layer; or those of all layers together, of which each keeps one at least."""
+    proxy: Annotated[float, Range(gt=0, le=1)] = 0.05
+    """Share of the training data in the proxy set. A fifth of it measures accuracy and trains nothing."""
+    epochs: Count = 10
+    """Passes over the proxy set before the first round of pruning, and after each."""
+    between: Literal["fine_tune", "rewind"] = "fine_tune"
+    """After pruning, training goes on from the weights as they are, or from earlier ones (lottery tickets)."""
+    rewind_epochs: Annotated[int, Range(ge=0)] = 0
+    """For `rewind`: to the weights after so many epochs, fewer than `epochs`; 0 for the initial weights."""
+    tolerance: Annotated[float, Range(ge=0, le=1)] | None = None
+    """Rounds end before accuracy falls by more than this (a fraction of 1) below the unpruned one; null: never."""
+
+    def sparsity_after(self, number: int) -> float:
+        """The share of weights that is gone after so many rounds."""
+        return 1 - (1 - self.fraction) ** number
+
+    def round_of(self, sparsity: float) -> int:
+        """The inverse of `sparsity_after`."""
+        return round(math.log(1 - sparsity) / math.log(1 - self.fraction))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Budgets(Closed):
     """What clients can afford: a tier of clients for each entry of the protocol's `versions`, which name the tiers."""
 

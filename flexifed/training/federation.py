@@ -17,14 +17,17 @@ from flexifed.data import partition, samples
 from flexifed.devices import fleet
 from flexifed.devices.clock import Clock
 from flexifed.elastic import masks as masks_of_model
+from flexifed.elastic.masks import Masks
 from flexifed.models._rows import tables
 from flexifed.selection.uniform import Uniform
 from flexifed.settings import registry, rng
 from flexifed.settings.job import Job
+from flexifed.settings.protocol import Pruning
 from flexifed.sharing import plan, planning
 from flexifed.sharing.layers import Chain, chain
 from flexifed.sharing.plan import Plan
 from flexifed.sharing.regions import Member
+from flexifed.system.errors import UserError
 from flexifed.training import weights
 from flexifed.training.attendance import Attendance
 from flexifed.training.client import Client, Fields, Samples
@@ -66,7 +69,7 @@ def assemble(
         clients = [with_own_rows(client, built[client.version], train, test, own_test, device) for client in clients]
     plan.check(the_plan, [client.chain for client in clients])
     initial = whole_initial_weights(built, layouts)
-    masks = tier_masks(job, masks_file, card, the_plan, chains, layouts) if masks_file else {}
+    masks = tier_masks(job, masks_file, card, the_plan, chains, layouts, device) if masks_file else {}
     submodels = of_largest(job, card, the_plan, chains, initial, masks, device)
     whole = submodels.layout if submodels else None
     shared = parts(the_plan, [layouts[client.version] for client in clients], job.protocol.normalisation, whole)
@@ -93,8 +96,8 @@ def assemble(
             submodels=submodels,
         ),
         models={version: model.to(device) for version, model in built.items()},
-        train=_on_device(train, device),
-        test=_on_device(test, device),
+        train=on_device(train, device),
+        test=on_device(test, device),
         transform=registry.load("dataset", job.cell.dataset).TRANSFORM,
         plan=the_plan,
         protocol=job.protocol,
@@ -104,7 +107,7 @@ def assemble(
         task=registry.load("task", job.task).TASK,
         attendance=attendance,
         objective=objective(job),
-        masks={tier: _weights_on(mask, device) for tier, mask in masks.items()},
+        masks=masks,
         squared_losses=attendance.selector.SQUARED_LOSSES,
     )
 
@@ -220,6 +223,7 @@ def tier_masks(
     the_plan: Plan,
     chains: Mapping[str, Chain],
     layouts: Mapping[str, Layout],
+    device: torch.device,
 ) -> dict[str, Weights]:
     """By tier whose member is sparse, 1 where a value of it exists and 0 elsewhere, from the largest version's masks.
 
@@ -238,14 +242,30 @@ def tier_masks(
     for tier, member in the_plan.members.items():
         if member.sparsity:
             client = the_plan.versions.index(tier)
-            kept = pruned.kept_after(job.protocol.budgets.pruning.round_of(member.sparsity))
+            kept = pruned.kept_after(_round_of(job.protocol.budgets.pruning, pruned, tier, member))
             own = {
                 chains[tier][group.depths[group.clients.index(client)] - 1].weights[0]: kept[keys[group.layer]]
                 for group in the_plan.groups
                 if group.window and client in group.clients
             }
-            found[tier] = masks_of_model.as_weights(own, layouts[tier])
+            found[tier] = masks_of_model.as_weights(own, layouts[tier], device)
     return found
+
+
+def _round_of(pruning: Pruning, pruned: Masks, tier: str, member: Member) -> int:
+    """The round of pruning after which a member is as sparse as it is to be.
+
+    Raises:
+        UserError: pruning has ended before.
+    """
+    number = pruning.round_of(member.sparsity)
+    if number > pruned.rounds:
+        raise UserError(
+            f"tier {tier!r} holds {member.version} at a sparsity of {member.sparsity:.3f}, and pruning ended after "
+            f"{pruned.rounds} rounds, at {pruned.sparsities[-1]:.3f}, since accuracy fell by more than `tolerance`. "
+            "Raise `budgets.pruning.tolerance`, or lower `budgets.sparsest`."
+        )
+    return number
 
 
 def _member(members: Mapping[str, Member], version: str) -> Member:
@@ -331,11 +351,8 @@ def start_common_layers_equal(fleet: Sequence[nn.Module]) -> None:
                     ours[our_key].copy_(theirs[their_key])
 
 
-def _weights_on(numbers: Weights, device: torch.device) -> Weights:
-    return Weights(numbers.layout, numbers.values.to(device), numbers.counters.to(device))
-
-
-def _on_device(split: samples.Split, device: torch.device) -> Samples:
+def on_device(split: samples.Split, device: torch.device) -> Samples:
+    """A split as engines take it."""
     labels = torch.from_numpy(np.array(split.labels)).to(device)  # of a writable copy, as below
     names = split.samples.dtype.names
     if names is None:

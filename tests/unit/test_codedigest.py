@@ -284,6 +284,8 @@ EDITS: dict[str, tuple[str, str, str, Callable[[str], bool]]] = {
     ),
     "another server's step": ("training/rules.py", "torch.lerp", "torch.rerp", lambda job: False),
     "an objective": ("training/objectives.py", "sub_(start", "add_(start", lambda job: "objective" in job),
+    "masked training": ("training/objectives.py", "gradient.mul_(mask)", "gradient.add_(mask)", lambda job: True),
+    "how masks are made": ("elastic/pruning.py", "HELD_OUT = 0.2", "HELD_OUT = 0.3", lambda job: False),
     "a strategy": ("strategies/max_common.py", "node.clients)", "node.clients[:2])", lambda job: False),
     "how data are prepared": (
         "datasets/cifar10.py",

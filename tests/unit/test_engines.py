@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from flexifed import models
+from flexifed.elastic import masks
 from flexifed.engines import _descent, _stack, _trial, fast, serial, stacked
 from flexifed.engines._channels_last import Convolution, channels_last
 from flexifed.engines._recording import Direct, Function
@@ -23,6 +24,7 @@ from flexifed.settings.protocol import Optimiser
 from flexifed.sharing import planning
 from flexifed.sharing.layers import chain
 from flexifed.training import federation, precision, weights
+from flexifed.training.client import Client
 from flexifed.training.engine import Federation, Steps
 from flexifed.training.history import History
 from tests.unit import federations
@@ -106,6 +108,80 @@ def test_every_key_that_concerns_training_agrees_in_double_precision(
     for a, b, _ in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-7)
     assert any(not torch.allclose(a, plain, rtol=0, atol=1e-5) for a, _, plain in zip(*found, strict=True))
+
+
+def with_masks(assembled: Federation) -> Federation:
+    """Half of every prunable weight masked, and zero from the beginning."""
+    generator = torch.Generator().manual_seed(0)
+    found = {}
+    for version, model in assembled.models.items():
+        kept = {key: torch.rand(shape, generator=generator) < 0.5 for key, shape in masks.prunable(model).items()}
+        found[version] = masks.as_weights(kept, weights.layout(model, chain(model)), assembled.device)
+    masked = dataclasses.replace(assembled, masks=found)
+    initial = masked.server.initial
+
+    def start(client: Client) -> weights.Weights:
+        numbers, mask = initial(client), masked.mask(client.version, client.layout)
+        assert mask is not None
+        return dataclasses.replace(numbers, values=numbers.values * mask.values.cpu())
+
+    masked.server.initial = start
+    return masked
+
+
+def masked_values(masked: Federation, client: Client, numbers: weights.Weights) -> Tensor:
+    """A client's values that its mask holds, of a copy of its numbers in main memory."""
+    mask = masked.mask(client.version, client.layout)
+    assert mask is not None
+    return numbers.values[mask.values.cpu() == 0]
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+@pytest.mark.parametrize("family", registry.names("family"))
+def test_masked_values_stay_zero_and_engines_agree(tmp_path: Path, family: str, engine: ModuleType) -> None:
+    found = []
+    job = federations.job("standalone", family=family, optimiser=Optimiser(state="kept"))
+    for module in (serial, engine):
+        assembled = with_masks(federations.in_double(federations.assemble(tmp_path, job)))
+        before = federations.numbers(assembled)
+        trained(assembled, module)
+        after = federations.numbers(assembled)
+        for client, first, last in zip(assembled.clients, before, after, strict=True):
+            held = masked_values(assembled, client, last)
+            assert len(held) and not held.any()
+            assert (first.values != last.values).sum() > len(held) / 2, "what is not masked moves"
+        found.append(after)
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours.values, theirs.values, rtol=0, atol=1e-7)
+
+
+class Push:
+    """An objective that pushes every value, whatever it is."""
+
+    def add_gradient(self, gradient: Tensor, now: Tensor, start: Tensor) -> None:
+        gradient.add_(1)
+
+
+@pytest.mark.parametrize("engine", [serial, *OTHERS])
+def test_masks_hold_values_against_an_objective(tmp_path: Path, engine: ModuleType) -> None:
+    assembled = dataclasses.replace(federations.assemble(tmp_path, federations.job("standalone")), objective=Push())
+    masked = with_masks(assembled)
+    for turn in federations.trained(masked, engine.create(masked)):
+        assert not masked_values(masked, turn.client, turn.weights).any()
+
+
+@pytest.mark.parametrize("engine", [serial, *OTHERS])
+def test_masks_that_hold_nothing_change_no_bit(tmp_path: Path, engine: ModuleType) -> None:
+    ends = []
+    for masked in (False, True):
+        assembled = federations.assemble(tmp_path, federations.job())
+        nothing = {
+            version: masks.as_weights({}, weights.layout(model, chain(model)), assembled.device)
+            for version, model in assembled.models.items()
+        }
+        trained(dataclasses.replace(assembled, masks=nothing if masked else {}), engine)
+        ends.append(federations.digest(assembled))
+    assert ends[0] == ends[1]
 
 
 @pytest.mark.parametrize("engine", [serial, *OTHERS])
@@ -245,6 +321,19 @@ def test_recorded_steps_on_a_gpu_agree_with_the_serial_engine(tmp_path: Path, fa
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("family", ["vgg", "charcnn"])
+def test_recorded_steps_on_a_gpu_hold_masked_values(tmp_path: Path, family: str) -> None:
+    job = federations.job("standalone", family=family)
+    paths = federations.files(tmp_path, job)
+    masked = with_masks(federation.assemble(job, *paths.values(), device=torch.device("cuda")))
+    engine = fast.create(masked)
+    assert engine.steps == Steps("recorded")
+    federations.loop(masked, engine)
+    for client, numbers in zip(masked.clients, federations.numbers(masked), strict=True):
+        assert not masked_values(masked, client, numbers).any()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("wanted", precision.PRECISIONS)
 @pytest.mark.parametrize("family", registry.names("family"))
 def test_steps_are_recorded_in_every_precision(tmp_path: Path, family: str, wanted: str) -> None:
@@ -273,6 +362,18 @@ class Playback(Direct):
         for held, given in zip(self.held, arguments, strict=True):
             held.resize_(given.shape).copy_(given)
         self.function(*self.held)
+
+
+def test_recorded_steps_hold_masked_values(tmp_path: Path) -> None:
+    ends = []
+    for record in (None, Playback):
+        masked = with_masks(small(tmp_path))
+        engine = fast.Fast(masked, record)
+        assert engine.steps == Steps("recorded" if record else "direct")
+        turns = federations.trained(masked, engine)
+        assert not any(masked_values(masked, turn.client, turn.weights).any() for turn in turns)
+        ends.append(torch.cat([turn.weights.values for turn in turns]))
+    assert torch.equal(*ends)
 
 
 class OldBatch(Playback):
