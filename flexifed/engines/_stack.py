@@ -191,7 +191,8 @@ class Stack:
         self.parameters: list[Tensor] = list(self.model.parameters())
         self.starts = [p.detach().clone() for p in self.parameters] if federation.objective else []
         mask = federation.mask(turns[0].client.version, turns[0].client.layout)
-        self.masks = [mask.state()[name] for name, _ in self.model.named_parameters()] if mask else []
+        held = mask.state() if mask else {}
+        self.masks = [held[name] for name, _ in self.model.named_parameters() if held]
         kept = [turn.velocity.state() for turn in turns if turn.velocity is not None]
         self.momenta = {
             name: torch.stack([s[name] for s in kept]) if kept else torch.zeros_like(p)

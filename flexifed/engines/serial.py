@@ -67,7 +67,8 @@ class Serial:
                 optimiser.state[parameter]["momentum_buffer"] = velocity[name]
         start = [parameter.detach().clone() for parameter in model.parameters()] if f.objective else []
         mask = f.mask(client.version, client.layout)
-        masks = [mask.state()[name] for name, _ in model.named_parameters()] if mask else []
+        held = mask.state() if mask else {}
+        masks = [held[name] for name, _ in model.named_parameters() if held]
         model.train()
         set_generator(model, rng.torch_stream(f.seed, "dropout", client.id, round_number, device=f.device))
         total, squares = torch.zeros((), device=f.device), torch.zeros((), device=f.device)
