@@ -26,7 +26,7 @@ MEASURES = {"parameters": "parameters", "multiply_adds": "multiply_adds", "bytes
 """What a budget limits, as `Cost` calls it; bytes are four to a value."""
 
 STEPS = 16
-"""Widths that are tried are multiples of one by this number; of equal ones, as narrow families have them, the largest."""
+"""Widths that are tried are multiples of one by this number. Of equal ones, as narrow families have, the largest."""
 
 
 @dataclass(frozen=True)

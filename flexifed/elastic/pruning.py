@@ -213,11 +213,13 @@ def proxy(job: Job, prepared: Path, share: float, device: torch.device) -> Feder
     Raises:
         UserError: the proxy set is too small.
     """
-    settings = _protocol(job.protocol)
+    largest = registry.constant("family", job.cell.family, "VERSIONS")[-1]
+    settings = _protocol(job.protocol, largest)
     held = drawn(samples.read(prepared, "train"), share, job.cell.seed)
     n = len(held.labels)
     n_test = max(round(HELD_OUT * n), 1)
-    (built,) = federation.build_models(dataclasses.replace(job, protocol=settings), samples.read_card(prepared)).items()
+    alone = dataclasses.replace(job, protocol=settings)
+    (built,) = federation.build_models(alone, samples.read_card(prepared), {}).items()
     version, model = built
     layers = chain(model)
     layout = weights.layout(model, layers)
@@ -258,11 +260,11 @@ def drawn(train: samples.Split, share: float, seed: int) -> samples.Split:
     return samples.Split(train.samples[chosen], train.labels[chosen], None)
 
 
-def _protocol(of_job: Protocol) -> Protocol:
+def _protocol(of_job: Protocol, version: str) -> Protocol:
     """One pass of one client over its samples in each round, as the job's clients take their steps."""
     return Protocol(
         clients=1,
-        versions=of_job.versions[-1:],
+        versions=(version,),
         slices=1,
         local_epochs=1,
         batch_size=of_job.batch_size,

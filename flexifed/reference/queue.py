@@ -152,7 +152,7 @@ class Queue:
         return [name for name, (theirs, ours) in compared.items() if theirs != ours]
 
     def _plan_digest(self, run: Run, card: Mapping[str, Any]) -> str:
-        """Of the plan that the present code makes; with budgets it depends on the samples, which the record describes."""
+        """Of the plan that the present code makes; with budgets it depends on samples, which the record describes."""
         if run.job.protocol.budgets is None:
             return self._plans[_plan(run)]
         key = (run.job.cell.dataset, *_plan(run))

@@ -268,8 +268,8 @@ def _across_versions(groups: Iterable[Average], chains: Sequence[Chain]) -> list
                 place = sum(layer.role == "classifier" for layer in chains[client][: depth - 1])
                 merged.setdefault((place, chains[client][depth - 1].signature), []).append((client, depth))
     averages = []
-    for places in merged.values():
-        clients, depths = zip(*sorted(places), strict=True)
+    for some in merged.values():
+        clients, depths = zip(*sorted(some), strict=True)
         averages.append(Average(clients, depths, chains[clients[0]][depths[0] - 1].name))
     return averages
 

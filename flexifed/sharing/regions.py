@@ -1,4 +1,4 @@
-"""Layers by their place in a family's largest version: what elastic strategies share, whatever each client has cut off."""
+"""Layers by their place in a family's largest version: what elastic strategies share, whatever clients have cut off."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

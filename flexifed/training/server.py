@@ -251,7 +251,7 @@ class Server:
             self.turns[client.id] = self.turns.get(client.id, 0) + 1
 
     def _open(self, part: Part, held: Held) -> None:
-        """Make room for the round's uploads of a part of which clients have pieces; differences are added up from zero."""
+        """Make room for the uploads of a part of which clients have pieces; differences are added up from zero."""
         if not (part.tables or part.is_cut):
             return
         assert held.value is not None

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from flexifed.settings import rng
 from flexifed.sharing.layers import Chain
-from flexifed.sharing.plan import Average, Plan
+from flexifed.sharing.places import places
+from flexifed.sharing.plan import Average, Plan, layer_names
 from flexifed.training.parts import averaged_keys
 from flexifed.training.weights import ALIGNMENT, Layout, Weights
 
@@ -114,7 +115,8 @@ class Submodels:
         if key not in self.known:
             if self.roll:
                 self.known = {known: cuts for known, cuts in self.known.items() if known[1] == step}
-            self.known[key] = tuple(cut.on(self.device) for cut in _joined(self._cuts(tier, step)))
+            cuts = sorted(self._cuts(tier, step), key=lambda cut: cut.start)
+            self.known[key] = tuple(cut.on(self.device) for cut in _joined(cuts))
         return self.known[key]
 
     def _cuts(self, tier: str, step: int) -> Iterator[Cut]:
@@ -146,10 +148,13 @@ class Submodels:
     def lent(self, tier: str) -> list[Lent]:
         """What a tier's member lacks of the layers that others have: weights and biases, not running statistics.
 
-        A layer is stood for by the layer before it in the member, where the two are of the same shape.
+        A layer is stood for by the layer before it in the member, where the two are of the same shape. For members that
+        are shallower, and neither narrower nor sparse.
         """
         chain, layout = self.members[tier]
-        has = {group.layer: self._depth(group, tier) for group in self.groups[tier]}
+        lie = places(self.plan.family, self.plan.members[tier].version, layer_names(chain))
+        signatures = {layer.name: layer.signature for layer in self.chain}
+        has = {p: d for d, (p, one) in enumerate(zip(lie, chain, strict=True), 1) if one.signature == signatures[p]}
         buffers = set(self.layout.buffers)
         found, before = [], 0
         for layer in self.chain:
@@ -218,7 +223,7 @@ def window(shape: Sequence[int], whole: Sequence[int], shift: int, features: int
     return found.flatten()
 
 
-def _joined(cuts: Iterator[Cut]) -> Iterator[Cut]:
+def _joined(cuts: Sequence[Cut]) -> Iterator[Cut]:
     """The pieces with those as one that only padding lies between: few large operations, not many small ones."""
     last: list[Cut] = []
     for cut in cuts:

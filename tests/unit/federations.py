@@ -25,7 +25,7 @@ from flexifed.settings import protocol, registry, rng
 from flexifed.settings.cell import Cell
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Protocol
-from flexifed.sharing import plan, planning
+from flexifed.sharing import plan
 from flexifed.study import single
 from flexifed.system.files import digest as digest_of
 from flexifed.system.interruption import Interrupted
@@ -136,17 +136,9 @@ def files(folder: Path, the_job: Job) -> dict[str, Path]:
         out=paths["partition_file"],
     )
     if settings.budgets:
-        return paths | elastic(folder, the_job, paths)
-    made = planning.for_family(
-        cell.family,
-        the_job.strategy_file,
-        versions=settings.client_versions(),
-        classifier=settings.classifier,
-        common_layers=settings.common_layers,
-        options=the_job.family_options,
-        strategy_options=the_job.strategy_options,
-    )
-    plan.write(made, paths["plan_file"])
+        paths |= elastic(folder, the_job, paths)
+    else:
+        single.make_plan(the_job, paths["plan_file"])
     if settings.devices:
         paths["devices_file"] = folder / f"devices.seed{cell.seed}.parquet"
         wanted = settings.cohort_size()
