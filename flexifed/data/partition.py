@@ -5,7 +5,7 @@ It knows nothing of strategies, so every strategy of a seed sees the same client
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ SCHEMA = pa.schema(
         ("order", pa.int32()),
     ]
 )
+WHOLE = b"whole_test_set"
+"""Key of the schema's metadata: that every client is tested on all of so many test samples, which then have no rows."""
 ROW_GROUP = 1 << 20
 """Rows written or read at a time."""
 
@@ -54,7 +56,8 @@ def partition(
         test_set: "shard" or "whole", see `protocol.Protocol.test_set`.
         seed: of the study's cell; the same seed gives the same bytes.
         out: parquet file, one row per (client, sample): client int32, split "train" or "test", sample int32 (index
-            into the split), order int32 (position in the client's list of this split).
+            into the split), order int32 (position in the client's list of this split). A test set that is whole is
+            said once, in the file's metadata.
 
     Raises:
         UserError: unknown partitioner or option, or a request that this data set cannot fulfil.
@@ -75,7 +78,8 @@ def partition(
         _check(assignment.test, clients, len(test.labels))
     ordered = [_order(indices, settings.order, seed, client) for client, indices in enumerate(assignment.train)]
     tests = [np.sort(indices) for indices in assignment.test] if shards else [np.arange(len(test.labels))] * clients
-    write(out, [ClientSamples(*lists) for lists in zip(ordered, tests, strict=True)])
+    whole = None if shards else len(test.labels)
+    write(out, [ClientSamples(*lists) for lists in zip(ordered, tests, strict=True)], whole)
 
 
 def check_fits(path: Path, held: Sequence[ClientSamples], *, clients: int, n_train: int, n_test: int) -> None:
@@ -94,16 +98,16 @@ def check_fits(path: Path, held: Sequence[ClientSamples], *, clients: int, n_tra
             )
 
 
-def _check_rows(path: Path, table: pa.Table) -> None:
-    """Refuse rows that no list of a client can hold; `_check_list` sees to the rest."""
+def _check_rows(path: Path, table: pa.Table, expected: Sequence[str]) -> None:
+    """Refuse rows that no list of a client can hold, or of no expected split; `_check_list` sees to the rest."""
     splits = pc.unique(table["split"].cast(pa.string())).to_pylist()
     wrong = ""
     if any(column.null_count for column in table.columns):
         wrong = "it has gaps in its rows"
     elif any(pc.min(table[name]).as_py() < 0 for name in ("client", "sample", "order")):
         wrong = "it holds a negative number"
-    elif not set(splits) <= set(samples.SPLITS):
-        wrong = f"its splits are {', '.join(map(str, splits))}, expected {', '.join(samples.SPLITS)}"
+    elif not set(splits) <= set(expected):
+        wrong = f"its splits are {', '.join(map(str, splits))}, expected {', '.join(expected)}"
     if wrong:
         raise UserError(f"{path} is not a partition: {wrong}. Make the partition again.")
 
@@ -149,15 +153,24 @@ def set_order(indices: Indices) -> Indices:
     return np.array(list(set(indices.tolist())), dtype=np.int64)
 
 
-def write(path: Path, clients: Sequence[ClientSamples]) -> None:
-    """Write the partition file of clients 0..K-1; equal lists give equal bytes."""
-    # Deltas: a whole test set for each client is stored in next to no space.
+def write(path: Path, clients: Sequence[ClientSamples], whole_test_set: int | None = None) -> None:
+    """Write the partition file of clients 0..K-1; equal lists give equal bytes.
+
+    Args:
+        path: the file.
+        clients: their lists.
+        whole_test_set: where every client is tested on the whole test set, its size; the lists of it are not written.
+    """
+    schema = SCHEMA
+    if whole_test_set is not None:
+        schema = SCHEMA.with_metadata({WHOLE: str(whole_test_set)})
+        clients = [replace(client, test=np.empty(0, np.int64)) for client in clients]
     encoding = dict.fromkeys(("sample", "order"), "DELTA_BINARY_PACKED")
     with (
         files.complete(path) as partial,
         pq.ParquetWriter(
             partial,
-            SCHEMA,
+            schema,
             compression="zstd",
             use_dictionary=["client", "split"],
             column_encoding=encoding,
@@ -169,7 +182,7 @@ def write(path: Path, clients: Sequence[ClientSamples]) -> None:
 
 
 def _row_groups(clients: Sequence[ClientSamples]) -> Iterator[pa.Table]:
-    """All rows, at most `ROW_GROUP` at a time: clients times a whole test set may be too many for memory."""
+    """All rows, at most `ROW_GROUP` at a time: they may be too many for memory."""
     lists = [
         (client, split, getattr(c, name))
         for client, c in enumerate(clients)
@@ -209,9 +222,12 @@ def read(path: Path) -> list[ClientSamples]:
     """
     pieces: defaultdict[int, list[NDArray[np.int32]]] = defaultdict(list)
     with files.parquet(path, SCHEMA.names) as file:
+        said = (file.schema_arrow.metadata or {}).get(WHOLE)
+        whole = None if said is None else np.arange(int(said))
+        expected = samples.SPLITS if whole is None else samples.SPLITS[:1]
         for batch in file.iter_batches(ROW_GROUP):
             rows = pa.Table.from_batches([batch]).cast(SCHEMA)
-            _check_rows(path, rows)
+            _check_rows(path, rows, expected)
             for owner, piece in _by_list(rows):
                 pieces[owner].append(piece)
     clients: list[ClientSamples] = []
@@ -220,7 +236,9 @@ def read(path: Path) -> list[ClientSamples]:
             _list(path, client, split, pieces.pop(2 * client + number, []))
             for number, split in enumerate(samples.SPLITS)
         )
-        if clients and np.array_equal(test, clients[-1].test):
+        if whole is not None:
+            test = whole
+        elif clients and np.array_equal(test, clients[-1].test):
             test = clients[-1].test
         clients.append(ClientSamples(train, test))
     return clients

@@ -422,6 +422,27 @@ class TestFile:
         assert all(c.test is whole[0].test for c in whole), "held once"
         assert [c.train.tolist() for c in whole] == [c.train.tolist() for c in shard]
 
+    def test_a_whole_test_set_is_said_once_and_files_that_list_it_are_read_as_before(
+        self, prepared: Path, tmp_path: Path
+    ) -> None:
+        said = self.make(prepared, tmp_path / "said", test_set="whole")
+        held = partition.read(said)
+        partition.write(tmp_path / "listed", held)
+
+        assert set(pq.read_table(said)["split"].to_pylist()) == {"train"}
+        for one, other in zip(held, partition.read(tmp_path / "listed"), strict=True):
+            assert one.train.tolist() == other.train.tolist() and one.test.tolist() == other.test.tolist()
+
+    @pytest.mark.parametrize(
+        ("said", "expected"), [("many", "is damaged, or not a parquet file"), ("90", "its splits are train, test, exp")]
+    )
+    def test_a_whole_test_set_that_is_not_one(self, prepared: Path, tmp_path: Path, said: str, expected: str) -> None:
+        listed = pq.read_table(self.make(prepared, tmp_path / "listed"))
+        pq.write_table(listed.replace_schema_metadata({partition.WHOLE: said}), tmp_path / "wrong")
+
+        with pytest.raises(UserError, match=expected):
+            partition.read(tmp_path / "wrong")
+
     def test_refusal_names_the_data_set_and_leaves_no_file(self, prepared: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"{prepared} for 4 clients with 'iid': 4 clients need 4 parts, parts is 2"):
             self.make(prepared, tmp_path / "p.parquet", options={"parts": 2})
