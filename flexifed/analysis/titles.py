@@ -28,6 +28,7 @@ _TITLES = {
     "resnet18_pretrained": "ResNet-18 (pretrained)",
     "mnist": "MNIST",
     "movielens": "MovieLens-100k",
+    "movielens_per_split": "MovieLens-100k (ids per split)",
     "fedavg": "FedAvg",
     "fedadagrad": "FedAdagrad",
     "fedadam": "FedAdam",

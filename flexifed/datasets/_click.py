@@ -148,8 +148,7 @@ def prepared(
     test: Mask,
     users: Values,
     notes: Sequence[str],
-    *,
-    joint: bool = True,
+    ids: str,
 ) -> Prepared:
     """Both splits, in the order of the rows.
 
@@ -159,15 +158,15 @@ def prepared(
         clicks: bool [N].
         test: bool [N], which samples are test samples.
         users: [N] whose impressions they are; groups are their ranks, over both splits.
-        notes: For the card.
-        joint: See `rows_of`.
+        notes: For the card, which says as well how ids are mapped.
+        ids: One map from ids to rows for both splits ("joint"), or one for each ("per_split"), see `rows_of`.
 
     Raises:
         UserError: a split is empty.
     """
     if test.all() or not test.any():
         raise UserError(f"{len(test)} impressions cannot be split into a training and a test set.")
-    tables = {name: rows_of(ids, test, joint=joint) for name, ids in sparse.items()}
+    tables = {name: rows_of(values, test, joint=ids == "joint") for name, values in sparse.items()}
     samples = np.empty(len(test), [("dense", "<f4", (len(dense),)), ("sparse", "<i4", (len(sparse),))])
     for column, values in enumerate(dense.values()):
         samples["dense"][:, column] = standardised(values, ~test)
@@ -175,6 +174,7 @@ def prepared(
         samples["sparse"][:, column] = rows
     labels, (groups, count) = clicks.astype(np.int64), rows_of(users, test)
     train, tested = (Split(samples[part], labels[part], groups[part]) for part in (~test, test))
-    said = (f"{count:,} users, {100 * clicks.mean():.2f} % clicks", *notes)
+    maps = "one map of ids over both splits" if ids == "joint" else "a map of ids for each split: the ids do not agree"
+    said = (f"{count:,} users, {100 * clicks.mean():.2f} % clicks", *notes, maps)
     shape = (len(dense), *(size for _, size in tables.values()))
     return Prepared(train, tested, CLASSES, said, shape, {"dense": tuple(dense), "sparse": tuple(sparse)})

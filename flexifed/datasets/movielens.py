@@ -41,7 +41,7 @@ CLASSES = _click.CLASSES
 
 TRANSFORM = ClickTransform()
 
-ALLOWED = {"split": ("random", "time"), "seed": (0, None)}
+ALLOWED = {"split": ("random", "time"), "ids": ("joint", "per_split"), "seed": (0, None)}
 """Least and most of each option, or its words."""
 
 RATINGS = ("user", "item", "rating", "time")
@@ -57,7 +57,9 @@ AGES = (18, 25, 35, 45, 50, 56)  # first years of the groups after the youngest,
 HOUR, DAY = 3600, 86_400  # seconds
 
 
-def prepare(source: Path | None, workers: Workers, *, split: str = "random", seed: int = 0) -> Prepared:
+def prepare(
+    source: Path | None, workers: Workers, *, split: str = "random", ids: str = "joint", seed: int = 0
+) -> Prepared:
     """Join ratings with users and films; groups are users.
 
     Tables of ids: user, item, age group (seven, as in MovieLens-1M), gender, occupation, region (first character of the
@@ -70,6 +72,8 @@ def prepare(source: Path | None, workers: Workers, *, split: str = "random", see
         source: The data set's folder or its parent.
         workers: Told rows done and rows in total.
         split: A fifth of each user's ratings (rounded) is the test split: "random" ones, or the latest in "time".
+        ids: One map from ids to rows for both splits ("joint"), or one "per_split": a mistake of FedScale's guide, see
+            `movielens_per_split`.
         seed: Of the random split.
 
     Raises:
@@ -100,7 +104,7 @@ def prepare(source: Path | None, workers: Workers, *, split: str = "random", see
     }
     workers.progress(len(ratings), len(ratings))
     clicks = (ratings["rating"] >= CLICK).to_numpy()
-    return _click.prepared(dense, sparse, clicks, test, who, (f"split within users, {split}",))
+    return _click.prepared(dense, sparse, clicks, test, who, (f"split within users, {split}",), ids)
 
 
 def _test(who: np.ndarray, time: np.ndarray | None, seed: int) -> np.ndarray:

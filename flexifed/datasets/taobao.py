@@ -89,9 +89,8 @@ def prepare(
     notes = (
         f"the first {len(shown):,} impressions" if rows else "all impressions",
         f"{np.count_nonzero(~np.isin(user, profiles.index)):,} impressions of users without a profile",
-        "one map of ids over both splits" if ids == "joint" else "a map of ids for each split: the ids do not agree",
     )
-    return _click.prepared(dense, sparse, shown["clk"].to_numpy() == 1, test, user, notes, joint=ids == "joint")
+    return _click.prepared(dense, sparse, shown["clk"].to_numpy() == 1, test, user, notes, ids)
 
 
 def _impressions(path: Path, rows: int, ads: pd.Index) -> pd.DataFrame:

@@ -52,6 +52,7 @@ def make_archives(folder: Path) -> dict[str, list[Archive]]:
         "cinic10": ("CINIC-10.tar.gz",),
         "agnews": ("train.csv", "test.csv"),
         "movielens": ("ml-100k.zip",),
+        "movielens_per_split": ("ml-100k.zip",),
         "speechcommands": ("speech_commands_v0.01.tar.gz",),
         "speechcommands35": ("speech_commands_v0.02.tar.gz",),
         "speechcommands12": ("speech_commands_v0.02.tar.gz",),

@@ -10,7 +10,7 @@ import pytest
 
 from flexifed.data.parallel import Workers
 from flexifed.data.samples import Prepared
-from flexifed.datasets import _click, movielens, taobao
+from flexifed.datasets import _click, movielens, movielens_per_split, taobao
 from flexifed.system.errors import UserError
 from tests import miniature
 
@@ -135,6 +135,23 @@ def test_movielens_by_hand(tmp_path: Path) -> None:
     assert pd.Timestamp(874965758, unit="s").weekday() == dense["weekday"][0]
     assert dense["comedy"] == [1, 0, 1, 0, 0] and dense["western"] == [0, 1, 0, 1, 0]
     assert dense["unknown"] == [0] * 5
+
+
+def test_movielens_with_the_guides_mistake_is_a_data_set_of_its_own(tmp_path: Path) -> None:
+    """Of its two users one has the only test sample, of the film that no training sample is of."""
+    right, wrong = (prepare(data, films(tmp_path / "d"), split="time") for data in (movielens, movielens_per_split))
+
+    assert columns(wrong, "sparse") == columns(right, "sparse") | {
+        "user": [0, 0, 1, 1, 0],
+        "item": [0, 1, 0, 1, 0],
+        "age group": [0, 0, 1, 1, 0],
+    }
+    assert wrong.shape == (23, 2, 2, 2, 2, 2, 2, 2)
+    assert wrong.test.groups is not None and wrong.test.groups.tolist() == [1]
+    assert np.array_equal(wrong.test.samples["dense"], right.test.samples["dense"])
+    assert wrong.notes[-1] == "a map of ids for each split: the ids do not agree"
+    again = prepare(movielens, tmp_path / "d", split="time", ids="per_split")
+    assert np.array_equal(again.train.samples, wrong.train.samples)
 
 
 def test_movielens_features_do_not_know_the_stars(tmp_path: Path) -> None:
