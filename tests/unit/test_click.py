@@ -14,6 +14,7 @@ from flexifed.datasets import _click, movielens, movielens_per_split, taobao
 from flexifed.system.errors import UserError
 from tests import miniature
 
+REPOSITORY = Path(__file__).parents[2]
 WORKERS = Workers(1, lambda *_: None)
 NAN = np.nan
 
@@ -283,6 +284,24 @@ def test_taobao_the_guides_mistake_is_a_key(tmp_path: Path) -> None:
     assert np.array_equal(per_split.test.labels, joint.test.labels)
     assert (per_split.test.samples["sparse"][:, 0] != joint.test.groups).mean() > 0.9
     assert per_split.shape is not None and joint.shape is not None and per_split.shape[1] < joint.shape[1] == 400
+
+
+def test_taobao_from_joined_rows_as_the_docs_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices that are shifted have other logarithms; all else is as from the tables that were joined."""
+    miniature.taobao(tmp_path / "tables")
+    raw, users, ads = (pd.read_csv(tmp_path / "tables" / name, skipinitialspace=True) for name in taobao.FILES)
+    users.columns = users.columns.str.strip()
+    rows = raw.rename(columns={"user": "userid"}).merge(users, "left", "userid").merge(ads, "left", "adgroup_id")
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    exec((REPOSITORY / "docs/data.md").read_text().split("```python\n")[1].split("```")[0], {})
+
+    made, joined = prepare(taobao, tmp_path / "tables"), prepare(taobao, tmp_path)
+    assert np.array_equal(made.train.samples["sparse"], joined.train.samples["sparse"])
+    assert np.array_equal(made.test.labels, joined.test.labels) and made.shape == joined.shape
+    assert made.fields is not None
+    other = (made.train.samples["dense"] != joined.train.samples["dense"]).any(axis=0)
+    assert [name for name, differs in zip(made.fields["dense"], other, strict=True) if differs] == ["price"]
 
 
 def test_taobao_the_seed_decides_the_split(tmp_path: Path) -> None:
