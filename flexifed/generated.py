@@ -243,12 +243,14 @@ def board_table(*systems: str) -> str:
     return typeset.markdown_table(["system", *board.COLUMNS[1:]], rows, words=(0, 1))
 
 
-# The numbers of docs/disagreement.md
+# The numbers of docs/disagreement.md and docs/systems/devices.md
 
 
 def effects_tables(study: str) -> str:
-    """What the effects of a reference study say, and their tables."""
+    """What the effects of a reference study say, and their tables; that there are none before it has a cell."""
     folder = REFERENCE / study / "tables"
+    if not (folder / "effects.csv").exists():
+        return "No cell of this study is there yet."
     return effects_text.body(effects.read(folder / "effects.csv"), tables.read(folder / "table1.csv"), depth=3)
 
 
@@ -368,6 +370,8 @@ def contents() -> dict[Path, str]:
             "selection": lambda: lines_table("selection"),
             "selection-seconds": lambda: grid_tables("selection", "seconds", seconds.grid),
             "fairness": lambda: grid_tables("fairness", "fairness", fairness.grid),
+            "fairness-effects": lambda: effects_tables("fairness"),
+            "click-through-effects": lambda: effects_tables("click-through"),
         },
         ROOT / "docs/disagreement.md": {"effects": lambda: effects_tables("disagreement-few")},
         ROOT / "docs/speed.md": {

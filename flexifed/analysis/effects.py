@@ -1,8 +1,10 @@
-"""What each factor of a study does: differences between final numbers, paired by seed, in percentage points.
+"""What each factor of a study does: differences between final numbers, paired by seed.
 
 An effect is the final number of a changed protocol, by the effect's rule, less that of its base, by the base's own;
-both are means over the versions. Cells of one seed share partition, initial weights and batches wherever the factor
-itself leaves them alone, so differences are taken within a seed, and all statistics are over the seeds' differences.
+both are means over the versions. It may also be of a change of strategy or of data set, and of several metrics
+(`flexifed.settings.quantities`, which has their units). Cells of one seed share partition, initial weights and batches
+wherever the factor itself leaves them alone, so differences are taken within a seed, and all statistics are over the
+seeds' differences.
 
 There is no mean over strategies. The strategies average different layers, so a factor acts on some and not on others
 (the moment of the test cannot move Standalone), and a mean would be a number of the study's list of strategies.
@@ -10,17 +12,17 @@ There is no mean over strategies. The strategies average different layers, so a 
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from flexifed.analysis import effects_text, finals, statistics, tables
+from flexifed.analysis import effects_text, fairness, finals, statistics, tables
 from flexifed.analysis.collect import CELL
-from flexifed.analysis.statistics import Verdict
 from flexifed.analysis.titles import strategy_rank
+from flexifed.settings import quantities
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import FinalNumber, Protocol, from_dict
 from flexifed.system import files
@@ -28,19 +30,17 @@ from flexifed.system import files
 if TYPE_CHECKING:
     from flexifed.study.config import Study
 
-OUTCOMES = {
-    Verdict.HOLDS: "raises",
-    Verdict.CONTRADICTED: "lowers",
-    Verdict.NOT_RESOLVED: "not resolved",
-    Verdict.ONE_SEED: "one seed",
-    Verdict.MISSING: "not run",
-}
-"""What `statistics.verdict` on a difference above zero says of an effect."""
-
 FILE = "effects.json"
 """Effects of a folder of reference results, beside its queue."""
 
-LINE = ["dataset", "family", "factor", "level", "protocol", "base", "combines", "strategy"]
+LINE = ["dataset", "family", "factor", "level", "protocol", "base", "combines", "strategy", "metric"]
+"""Data set and strategy are those of the base."""
+
+
+OWN = ""
+"""Stands for the own metric of a data set's task."""
+Reading = tuple[FinalNumber, str]
+"""A rule, and what it is of."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,45 @@ class Effect:
     """The rule for the changed protocol; the base has its own."""
     combines: tuple[str, ...] = ()
     """The levels that a change of several factors combines; their effects have the same base."""
+    metrics: tuple[str, ...] = ()
+    """The quantities that the effect is of; none for the own metric of the data set's task."""
+    strategies: tuple[str, ...] = ()
+    """The base's strategy, and the one that it is changed to; none where it stays, whichever it is."""
+    datasets: tuple[str, ...] = ()
+    """The same of data sets."""
+
+    def changed(self, cell: Cell) -> Cell | None:
+        """What a cell of the base becomes; None for a cell that is not of the base."""
+        pairs = {"protocol": (self.base, self.protocol), "strategy": self.strategies, "dataset": self.datasets}
+        named = {field: pair for field, pair in pairs.items() if pair}
+        if any(getattr(cell, field) != before for field, (before, _) in named.items()):
+            return None
+        return replace(cell, **{field: after for field, (_, after) in named.items()})  # type: ignore[arg-type]
 
 
 def of_study(study: "Study") -> list[Effect]:
     """The effects that a study names, with the rule for each."""
-    return [Effect(e.factor, e.level, e.protocol, e.base, study.final(e), tuple(e.combines)) for e in study.effects]
+    return [
+        Effect(
+            e.factor,
+            e.level,
+            e.protocol,
+            e.base,
+            study.final(e),
+            tuple(e.combines),
+            tuple(e.metrics),
+            tuple(e.strategies),
+            tuple(study.stand_ins.get(dataset, dataset) for dataset in e.datasets),
+        )
+        for e in study.effects
+    ]
 
 
 def to_json(effects: Sequence[Effect]) -> str:
-    """The content of `FILE`."""
-    return json.dumps([asdict(effect) for effect in effects], indent=1) + "\n"
+    """The content of `FILE`. Fields that not all effects have are left out where they are empty."""
+    entries = [asdict(effect) for effect in effects]
+    listed = [{key: value for key, value in entry.items() if value or key == "combines"} for entry in entries]
+    return json.dumps(listed, indent=1) + "\n"
 
 
 def of_folder(folder: Path) -> list[Effect]:
@@ -93,47 +122,60 @@ def by_seed(
         effects: what is compared; those of protocols without an expected cell are left out.
 
     Returns:
-        Columns `LINE`, seed, changed and unchanged (percent), effect and interaction (percentage points). `interaction`
+        Columns `LINE`, seed, changed and unchanged, effect and interaction, in the units of `quantities`. `interaction`
         is the effect less the sum of the combined levels' effects of the same seed, NaN where nothing is combined. All
         four are NaN where a cell that they need is not there.
     """
     trained = {cell.protocol for cell in expected}
     effects = [effect for effect in effects if {effect.protocol, effect.base} <= trained]
-    readings = [(e.protocol, e.final) for e in effects] + [(e.base, protocols[e.base].final) for e in effects]
-    numbers = _final_numbers(cells, protocols, list(dict.fromkeys(readings)))
+    numbers = _numbers(cells, protocols, effects)
     there = set(expected)
     found = []
     for block in dict.fromkeys((cell.dataset, cell.family) for cell in expected):
         cells_of_block = [cell for cell in expected if (cell.dataset, cell.family) == block]
         cells_of_block.sort(key=lambda cell: strategy_rank(cell.strategy))
         for effect in effects:
+            line = (*block, effect.factor, effect.level, effect.protocol, effect.base, "; ".join(effect.combines))
             for cell in cells_of_block:
-                changed = replace(cell, protocol=effect.protocol)
-                if cell.protocol != effect.base or changed not in there:
+                changed = effect.changed(cell)
+                if changed not in there:
                     continue
-                line = (*block, effect.factor, effect.level, effect.protocol, effect.base, "; ".join(effect.combines))
-                after = numbers.get((changed, effect.final), math.nan)
-                before = numbers.get((cell, protocols[effect.base].final), math.nan)
-                found.append((*line, cell.strategy, cell.seed, after, before, after - before))
+                for metric in effect.metrics or (OWN,):
+                    after = numbers.get((changed, effect.final, metric), math.nan)
+                    before = numbers.get((cell, protocols[effect.base].final, metric), math.nan)
+                    name = quantities.own(cell.dataset) if metric == OWN else metric
+                    found.append((*line, cell.strategy, name, cell.seed, after, before, after - before))
     table = pd.DataFrame(found, columns=[*LINE, "seed", "changed", "unchanged", "effect"])
     return table.assign(interaction=_interactions(table, effects))
 
 
-def _final_numbers(
-    cells: Path, protocols: Mapping[str, Protocol], readings: Sequence[tuple[str, FinalNumber]]
-) -> dict[tuple[Cell, FinalNumber], float]:
-    """Final numbers (percent, mean over versions) of the cells that are there, by the rule they are read with."""
+def _numbers(
+    cells: Path, protocols: Mapping[str, Protocol], effects: Sequence[Effect]
+) -> dict[tuple[Cell, FinalNumber, str], float]:
+    """Final numbers (mean over versions) of the cells that are there, by the rule and the quantity."""
+    asked: dict[tuple[str, Reading], None] = {}
+    for effect in effects:
+        for metric in effect.metrics or (OWN,):
+            asked[effect.protocol, (effect.final, metric)] = None
+            asked[effect.base, (protocols[effect.base].final, metric)] = None
     found = {}
-    for name, final in readings:
-        numbers = finals.final_numbers(cells, {name: replace(protocols[name], final=final)})
-        means = numbers.loc[numbers["version"] == finals.MEAN, [*CELL, "final"]]
-        for line in means.itertuples(index=False, name=None):
-            found[Cell(*line[:5]), final] = line[5]
+    for name, (final, metric) in asked:
+        for line in _read(cells, {name: replace(protocols[name], final=final)}, metric):
+            found[Cell(*line[:5]), final, metric] = line[5]
     return found
 
 
+def _read(cells: Path, protocols: Mapping[str, Protocol], metric: str) -> Iterator[tuple[Any, ...]]:
+    """The five names of each cell, and its number."""
+    if metric in quantities.EVENNESS:
+        return fairness.by_seed(cells, protocols)[[*CELL, metric]].itertuples(index=False, name=None)
+    numbers = finals.final_numbers(cells, protocols, metric=metric or None)
+    means = numbers.loc[numbers["version"] == finals.MEAN, [*CELL, "final"]]
+    return means.itertuples(index=False, name=None)
+
+
 def _interactions(table: pd.DataFrame, effects: Sequence[Effect]) -> list[float]:
-    where = ["dataset", "family", "strategy", "seed", "level"]
+    where = ["dataset", "family", "strategy", "metric", "seed", "level"]
     combined = {effect.level: effect.combines for effect in effects}
     effect_of = dict(zip(table[where].itertuples(index=False, name=None), table["effect"], strict=True))
 
@@ -152,8 +194,8 @@ def summaries(seeds: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns `LINE`, quantity (`effect`; `interaction` in rows of their own, where levels are combined), n_seeds,
-        difference (mean over seeds), standard_error, ci95_low, ci95_high (Student's t; percentage points), outcome and
-        note. `outcome` is `raises` or `lowers` where the interval leaves zero out; `none` where the difference is
+        difference (mean over seeds), standard_error, ci95_low, ci95_high (Student's t), outcome and note.
+        `outcome` is `raises` or `lowers` where the interval leaves zero out; `none` where the difference is
         exactly zero in each of several seeds; else `not resolved`, `one seed` or `not run`. `note` names the seeds that
         are missing. One seed has no standard error and no interval, none has no number.
     """
@@ -168,18 +210,11 @@ def summaries(seeds: pd.DataFrame) -> pd.DataFrame:
             found.append(
                 {**named, "quantity": quantity, "n_seeds": summary.n_seeds, "difference": summary.mean}
                 | {"standard_error": summary.std / math.sqrt(max(1, summary.n_seeds))}
-                | {"ci95_low": summary.ci95_low, "ci95_high": summary.ci95_high, "outcome": outcome(summary)}
+                | {"ci95_low": summary.ci95_low, "ci95_high": summary.ci95_high, "outcome": statistics.outcome(summary)}
                 | {"note": f"missing seeds: {', '.join(absent)}" if some else ""}
             )
     columns = "quantity n_seeds difference standard_error ci95_low ci95_high outcome note"
     return pd.DataFrame(found, columns=[*LINE, *columns.split()])
-
-
-def outcome(difference: statistics.Summary) -> str:
-    """What the seeds say of a difference: one of `OUTCOMES`, or `none` where it is zero in each of several seeds."""
-    if statistics.has_no_spread(difference) and abs(difference.mean) < statistics.ROUNDING_ERROR:
-        return "none"
-    return OUTCOMES[statistics.verdict(difference)]
 
 
 def write(
@@ -211,5 +246,9 @@ def write(
 
 
 def read(path: Path) -> pd.DataFrame:
-    """`effects.csv`; what is empty in words is an empty string, what is empty in numbers NaN."""
-    return tables.read(path, "level")
+    """`effects.csv`; what is empty in words is an empty string, what is empty in numbers NaN.
+
+    Tables from before effects had a metric get their data set's own.
+    """
+    table = tables.read(path, "level", "metric")
+    return table if "metric" in table else table.assign(metric=table["dataset"].map(quantities.own))

@@ -1,9 +1,10 @@
-"""The effects of a study in words: claims first, then a table with a column per strategy."""
+"""The effects of a study in words: claims first, then a table with a column per strategy, or per metric."""
 
 import pandas as pd
 
 from flexifed.analysis.titles import strategy_rank, title
 from flexifed.analysis.typeset import by_family, markdown_table, notes
+from flexifed.settings import quantities
 
 MARKS = {"raises": "▲ ", "lowers": "▼ "}
 """Before a number whose interval leaves zero out; read without colour."""
@@ -13,6 +14,22 @@ LEGEND = (
     "± half-width of the 95 % Student t interval. ▲ and ▼: the interval leaves zero out. One seed has no interval. The "
     "intervals are not adjusted for their number."
 )
+SEVERAL = (
+    "Final number of what was changed less that of its base, paired by seed: mean over seeds ± half-width of the 95 % "
+    "Student t interval. ▲ and ▼: the interval leaves zero out. One seed has no interval. The intervals are not "
+    "adjusted for their number."
+)
+"""The legend of a table in which effects are of several metrics, whose units stand above its columns."""
+
+
+def legend(table: pd.DataFrame) -> str:
+    """What the numbers of a table are."""
+    return SEVERAL if by_metric(table) else LEGEND
+
+
+def by_metric(table: pd.DataFrame) -> bool:
+    """Whether effects are of more than their data sets' own metric; metrics are the columns then, else strategies."""
+    return bool((table["metric"] != table["dataset"].map(quantities.own)).any())
 
 
 def caveats(block: pd.DataFrame, table1: pd.DataFrame) -> list[str]:
@@ -26,26 +43,40 @@ def caveats(block: pd.DataFrame, table1: pd.DataFrame) -> list[str]:
     return [note if len(of) == len(bases) else f"Base {', '.join(of)}: {note}" for note, of in about.items()]
 
 
-def points(value: float) -> str:
+def points(value: float, digits: int = 1) -> str:
     """`+3.2`; what rounds to zero has no minus."""
-    return f"{round(value, 1) + 0.0:+.1f}"
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
 def number(line: pd.Series) -> str:
     """`▲ +3.2 ± 0.4`, `+0.3 ± 0.8`, `+3.2` of one seed, `0 in every seed`, or `not run`."""
+    digits = quantities.digits(line["metric"])
     if line["outcome"] == "not run":
         return "not run"
     if line["outcome"] == "none":
         return "0 in every seed"
     if line["outcome"] == "one seed":
-        return points(line["difference"])
+        return points(line["difference"], digits)
     mark = MARKS.get(line["outcome"], "")
-    return f"{mark}{points(line['difference'])} ± {line['ci95_high'] - line['difference']:.1f}"
+    return f"{mark}{points(line['difference'], digits)} ± {line['ci95_high'] - line['difference']:.{digits}f}"
 
 
 def columns(block: pd.DataFrame) -> list[str]:
     """Column titles of `rows`."""
-    return ["factor", "level", *map(title, _strategies(block)), "seeds"]
+    if not by_metric(block):
+        return ["factor", "level", *map(title, _strategies(block)), "seeds"]
+    metrics = block.drop_duplicates("metric")[["dataset", "metric"]].itertuples(index=False, name=None)
+    heads = [f"{quantities.titles(dataset)[metric]} [{quantities.unit(metric)}]" for dataset, metric in metrics]
+    return [*LEADING, *heads, "seeds"]
+
+
+LEADING = ("factor", "level", "strategy")
+"""Columns of words; the last one only where the others are metrics."""
+
+
+def words(block: pd.DataFrame) -> int:
+    """How many of `columns` are words."""
+    return len(LEADING) if by_metric(block) else len(LEADING) - 1
 
 
 def _strategies(block: pd.DataFrame) -> list[str]:
@@ -53,19 +84,21 @@ def _strategies(block: pd.DataFrame) -> list[str]:
 
 
 def rows(block: pd.DataFrame, quantity: str) -> list[list[str]]:
-    """A row per level, a column per strategy.
+    """A row per level, a column per strategy; or a row per level and strategy, and a column per metric.
 
     Args:
         block: lines of `effects.summaries` of one data set and family.
         quantity: `effect` or `interaction`.
     """
     found = []
-    strategies = _strategies(block)
-    for (factor, level), lines in block[block["quantity"] == quantity].groupby(["factor", "level"], sort=False):
-        of = {line["strategy"]: number(line) for _, line in lines.iterrows()}
+    across, names = ("metric", [*block["metric"].unique()]) if by_metric(block) else ("strategy", _strategies(block))
+    lines_of = block[block["quantity"] == quantity].groupby([*LEADING[: words(block)]], sort=False)
+    for key, lines in lines_of:
+        of = {line[across]: number(line) for _, line in lines.iterrows()}
         low, high = lines["n_seeds"].min(), lines["n_seeds"].max()
         seeds = str(high) if low == high else f"{low} to {high}"
-        found.append([str(factor), str(level), *(of.get(strategy, "–") for strategy in strategies), seeds])
+        factor, level, *strategy = map(str, key)
+        found.append([factor, level, *map(title, strategy), *(of.get(name, "–") for name in names), seeds])
     return found
 
 
@@ -78,6 +111,7 @@ def claims(block: pd.DataFrame) -> list[str]:
     Args:
         block: lines of `effects.summaries` of one data set and family.
     """
+    block = block.assign(subject=_subjects(block))
     effects, interactions = (block[block["quantity"] == quantity] for quantity in ("effect", "interaction"))
     found = _counted(effects)
     found += [f"{_level(lines)} {_moves(lines)}." for lines in _by_size(effects)]
@@ -93,13 +127,26 @@ def claims(block: pd.DataFrame) -> list[str]:
     return found
 
 
+def _subjects(block: pd.DataFrame) -> list[str]:
+    """What lines are of: their strategy; where metrics are columns their metric, and whose, if a level has several."""
+    lines = block[["dataset", "metric", "strategy"]].itertuples(index=False, name=None)
+    if not by_metric(block):
+        return [title(strategy) for _, _, strategy in lines]
+    many = block.groupby("level")["strategy"].transform("nunique") > 1
+    return [
+        f"{quantities.titles(dataset)[metric]}{f' of {title(strategy)}' if several else ''}"
+        for (dataset, metric, strategy), several in zip(lines, many, strict=True)
+    ]
+
+
 def _counted(effects: pd.DataFrame) -> list[str]:
     judged = effects[effects["outcome"].isin(["raises", "lowers", "not resolved"])]
     if judged.empty:
         return ["No effect has an interval, so none is told from chance."]
+    each = "a level, a strategy and a metric each" if by_metric(effects) else "a level and a strategy each"
     moved = int(judged["outcome"].isin(list(MARKS)).sum())
     return [
-        f"{moved} of {len(judged)} effects (a level and a strategy each) have an interval that leaves zero out; "
+        f"{moved} of {len(judged)} effects ({each}) have an interval that leaves zero out; "
         f"about {0.05 * len(judged):.1f} would if nothing had any effect."
     ]
 
@@ -134,26 +181,27 @@ def _moves(lines: pd.DataFrame) -> str:
 
 def _by(line: pd.Series, sign: int) -> str:
     low, high = sorted((sign * line["ci95_low"], sign * line["ci95_high"]))
-    return f"{title(line['strategy'])} by {sign * line['difference']:.1f} ({low:.1f} to {high:.1f})"
+    digits = quantities.digits(line["metric"])
+    return f"{line['subject']} by {sign * line['difference']:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def _departs(lines: pd.DataFrame) -> str:
-    intervals = [f"({line['ci95_low']:+z.1f} to {line['ci95_high']:+z.1f})" for _, line in lines.iterrows()]
-    each = [
-        f"{points(difference)} {interval} for {title(strategy)}"
-        for difference, interval, strategy in zip(lines["difference"], intervals, lines["strategy"], strict=True)
-    ]
+    each = []
+    for _, line in lines.iterrows():
+        digits = quantities.digits(line["metric"])
+        interval = f"({line['ci95_low']:+z.{digits}f} to {line['ci95_high']:+z.{digits}f})"
+        each.append(f"{points(line['difference'], digits)} {interval} for {line['subject']}")
     return f"beyond the sum of its parts by {', '.join(each)}"
 
 
 def _listed(opening: str, lines: pd.DataFrame, of: pd.DataFrame) -> list[str]:
-    """`opening: level (strategies); ...`, without strategies where it is all of several that the level has in `of`."""
+    """`opening: level (subjects); ...`, without these where it is all of several that the level has in `of`."""
     if lines.empty:
         return []
     every = of["level"].value_counts()
     told = []
     for level, group in lines.groupby("level", sort=False):
-        names = ", ".join(title(strategy) for strategy in group["strategy"])
+        names = ", ".join(group["subject"])
         told.append(str(level) if len(group) == every[level] > 1 else f"{level} ({names})")
     return [f"{opening}: {'; '.join(told)}."]
 
@@ -173,13 +221,13 @@ def markdown(table: pd.DataFrame, table1: pd.DataFrame) -> str:
 
 def body(table: pd.DataFrame, table1: pd.DataFrame, depth: int) -> str:
     """`markdown` without its title, below headings of the given depth."""
-    text = [LEGEND]
+    text = [legend(table)]
     for heading, block in by_family(table):
         text += ["", f"{'#' * depth} {heading}", "", *(f"- {claim}" for claim in claims(block))]
-        text += ["", markdown_table(columns(block), rows(block, "effect"), words=(0, 1))]
+        text += ["", markdown_table(columns(block), rows(block, "effect"), words=range(words(block)))]
         beyond = rows(block, "interaction")
         if beyond:
             text += ["", "Effects of pairs less the sum of the effects they combine:"]
-            text += ["", markdown_table(columns(block), beyond, words=(0, 1))]
+            text += ["", markdown_table(columns(block), beyond, words=range(words(block)))]
         text += [line for note in caveats(block, table1) for line in ("", f"Note: {note}.")]
     return "\n".join(text)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flexifed.analysis import effects, finals, metrics, statistics
+from flexifed.analysis import finals, metrics, statistics
 from flexifed.settings import layout
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import Protocol
@@ -112,7 +112,7 @@ def _entry(row: finals.Row, ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[st
         gain = statistics.summarise((ours[measure] - theirs[measure]).dropna())
         entry |= {"n_pairs": gain.n_seeds, f"{measure}_less_base": gain.mean}
         entry |= {f"{measure}_less_base_low": gain.ci95_low, f"{measure}_less_base_high": gain.ci95_high}
-        entry |= {f"{measure}_outcome": effects.outcome(gain) if gain.n_seeds else ""}
+        entry |= {f"{measure}_outcome": statistics.outcome(gain) if gain.n_seeds else ""}
     return entry | {"note": finals.missing_seeds(row, ours)}
 
 

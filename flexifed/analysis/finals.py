@@ -14,6 +14,7 @@ import pandas as pd
 from flexifed.analysis import metrics
 from flexifed.analysis.collect import CELL
 from flexifed.analysis.titles import strategy_rank
+from flexifed.settings import quantities
 from flexifed.settings.cell import Cell
 from flexifed.settings.protocol import FinalNumber, Protocol
 from flexifed.system.errors import UserError
@@ -113,7 +114,12 @@ def reduce_curve(curves: pd.DataFrame, final: FinalNumber, rounds: int) -> pd.Da
 
 
 def final_numbers(
-    cells: Path, protocols: Mapping[str, Protocol], *, phase: str | None = None, mode: str | None = None
+    cells: Path,
+    protocols: Mapping[str, Protocol],
+    *,
+    phase: str | None = None,
+    mode: str | None = None,
+    metric: str | None = None,
 ) -> pd.DataFrame:
     """Final number of each version and of their mean, for every cell that is there.
 
@@ -122,9 +128,10 @@ def final_numbers(
         protocols: the study's protocols by name.
         phase: used instead of the protocols' own.
         mode: used instead of the protocols' own.
+        metric: used instead of the data sets' own.
 
     Returns:
-        Columns of the cell, version (`mean`: mean over the versions) and final (percent, of the data set's metric).
+        Columns of the cell, version (`mean`: mean over the versions) and final (percent of the metric; nats of a loss).
 
     Raises:
         UserError: a protocol's final number is of a test in training mode before aggregation, which is not recorded.
@@ -137,12 +144,14 @@ def final_numbers(
                 f"protocols.{name}.final: the test in training mode is recorded after aggregation only; "
                 "use `phase: aggregated` or `mode: eval`."
             )
-        curves = metrics.curves(cells, phase=phase or final.phase, mode=mode or final.mode, protocol=name)
+        curves = metrics.curves(
+            cells, phase=phase or final.phase, mode=mode or final.mode, metric=metric, protocol=name
+        )
         clients = reduce_curve(curves, final, protocol.rounds)
         versions = _mean_value(clients, [*CELL, "version"])
         found += [versions, _mean_value(versions, CELL).assign(version=MEAN)]
     table = pd.concat(found, ignore_index=True)
-    return table.assign(final=100 * table.pop("value"))
+    return table.assign(final=quantities.factor(metric or "") * table.pop("value"))
 
 
 def _mean_value(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:

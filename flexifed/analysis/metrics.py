@@ -13,7 +13,7 @@ import pandas as pd
 
 from flexifed.analysis.collect import CELL, read_curves
 from flexifed.analysis.titles import title as title_of
-from flexifed.settings import registry
+from flexifed.settings import quantities, registry
 from flexifed.training.history import TOGETHER
 
 Mode = Literal["eval", "train"]
@@ -31,7 +31,7 @@ def name(dataset: str, mode: str = "eval") -> str:
     Raises:
         UserError: the data set is not known.
     """
-    return f"{registry.constant('task', registry.task(dataset), 'METRIC')}{_SUFFIX[mode]}"
+    return f"{quantities.own(dataset)}{_SUFFIX[mode]}"
 
 
 def has_single_clients(dataset: str) -> bool:
@@ -55,8 +55,8 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def curves(cells: Path, *, phase: str, mode: str = "eval", **equal: str) -> pd.DataFrame:
-    """The rows of `cells.parquet` that hold each data set's own metric.
+def curves(cells: Path, *, phase: str, mode: str = "eval", metric: str | None = None, **equal: str) -> pd.DataFrame:
+    """The rows of `cells.parquet` that hold each data set's own metric, or another one that is named.
 
     Where a cell has the metric of its clients together, which it then has of none alone, these are its rows; the
     column `client` is `history.TOGETHER` there. So no mean over clients mixes the two.
@@ -65,11 +65,14 @@ def curves(cells: Path, *, phase: str, mode: str = "eval", **equal: str) -> pd.D
         cells: `cells.parquet`.
         phase: `local` or `aggregated`.
         mode: see `Mode`.
+        metric: as histories name it, e.g. `loss`; each data set's own where not given.
         equal: further columns that must have a value, e.g. `protocol="official"`.
 
     Returns:
-        The columns of `collect.CURVES`; values 0 .. 1.
+        The columns of `collect.CURVES`; values 0 .. 1, but for the loss, which is in nats.
     """
+    if metric is not None:
+        return _one_kind(read_curves(cells, phase=phase, metric=f"{metric}{_SUFFIX[mode]}", **equal))
     wanted = {f"{registry.constant('task', task, 'METRIC')}{_SUFFIX[mode]}" for task in registry.names("task")}
     table = read_curves(cells, phase=phase, metric=sorted(wanted), **equal)
     own = np.zeros(len(table), dtype=bool)

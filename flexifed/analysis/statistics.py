@@ -58,3 +58,20 @@ def verdict(difference: Summary) -> Verdict:
     if difference.ci95_low > 0:
         return Verdict.HOLDS
     return Verdict.CONTRADICTED if difference.ci95_high < 0 else Verdict.NOT_RESOLVED
+
+
+OUTCOMES = {
+    Verdict.HOLDS: "raises",
+    Verdict.CONTRADICTED: "lowers",
+    Verdict.NOT_RESOLVED: "not resolved",
+    Verdict.ONE_SEED: "one seed",
+    Verdict.MISSING: "not run",
+}
+"""What `verdict` on a difference above zero says of an effect."""
+
+
+def outcome(difference: Summary) -> str:
+    """What the seeds say of a difference: one of `OUTCOMES`, or `none` where it is zero in each of several seeds."""
+    if has_no_spread(difference) and abs(difference.mean) < ROUNDING_ERROR:
+        return "none"
+    return OUTCOMES[verdict(difference)]

@@ -1,6 +1,6 @@
 """The figure of a study's effects: a row per level, a marker with its interval per strategy."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flexifed.analysis import effects
+from flexifed.analysis.effects_text import by_metric
 from flexifed.analysis.titles import strategy_rank, title
 from flexifed.analysis.typeset import by_family
 from flexifed.figures.style import MARKERS, QUIET, bars_text, colours, legend_above, save, sentence, styled
+from flexifed.settings import quantities
 
 _ROW = 0.42
 """Inches for a level."""
@@ -29,7 +31,7 @@ _TICK: dict[str, Any] = {"marker": "|", "markersize": 8, "markeredgewidth": 2, "
 
 @styled
 def draw(table: pd.DataFrame) -> Figure:
-    """Effects with their 95 % intervals, a panel per data set and family, levels under their factors.
+    """Effects with their 95 % intervals, a panel per data set, family and metric, levels under their factors.
 
     Filled markers: the interval leaves zero out. Ticks beside pairs: the sum of the effects that they combine. Levels
     without a number say `not run`.
@@ -37,23 +39,34 @@ def draw(table: pd.DataFrame) -> Figure:
     Args:
         table: as `effects.summaries` gives it.
     """
-    panels = list(by_family(table))
+    panels = [*_panels(table)]
     if not panels:
         return sentence("no cells of this study differ in one of its effects alone")
     strategies = sorted(table["strategy"].unique(), key=strategy_rank)
+    several = by_metric(table)
     heights = [_ROW * max(_places(block)[0].values()) + 0.6 for _, block in panels]
     figure = Figure(figsize=(9.2, sum(heights) + 0.9))
     axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
     for panel, (heading, block) in zip(axes, panels, strict=True):
         _panel(panel, block, strategies)
         panel.set_title(heading)
+        if several:
+            panel.set_xlabel(f"change [{quantities.unit(block['metric'].iloc[0])}]", fontsize=8)
     bars = bars_text(table, "; filled: it leaves zero out; arrow: it leaves the figure")
-    figure.supxlabel(f"change of the final number [percentage points]\n{bars}", fontsize=8)
+    figure.supxlabel(bars if several else f"change of the final number [percentage points]\n{bars}", fontsize=8)
     handles: list[Artist] = [Line2D([], [], **_marker(name, strategies), label=title(name)) for name in strategies]
     if (table["quantity"] == "interaction").any():
         handles.append(Line2D([], [], **_TICK, color=QUIET, label="sum of the parts"))
     legend_above(figure, handles, handlelength=1)
     return figure
+
+
+def _panels(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Headings and lines; metrics are named where there are several."""
+    for heading, block in by_family(table):
+        for (dataset, metric), lines in block.groupby(["dataset", "metric"], sort=False):
+            name = f": {quantities.titles(str(dataset))[str(metric)]}" if by_metric(table) else ""
+            yield f"{heading}{name}", lines
 
 
 def _places(block: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]:
@@ -78,7 +91,8 @@ def _marker(strategy: str, strategies: list[str], *, filled: bool = True) -> dic
 
 def _limit(main: pd.DataFrame, sums: Mapping[tuple[str, str], float]) -> float:
     """Half the axis's width: markers and ticks are inside, and intervals up to twice as far as the furthest of them."""
-    furthest = np.nanmax([0.5, *main["difference"].abs(), *(abs(value) for value in sums.values())])
+    least = quantities.factor(main["metric"].iloc[0]) / 200
+    furthest = np.nanmax([least, *main["difference"].abs(), *(abs(value) for value in sums.values())])
     ends = np.nanmax([furthest, *main["ci95_low"].abs(), *main["ci95_high"].abs()])
     return 1.1 * float(min(2 * furthest, ends))
 
@@ -88,7 +102,8 @@ def _panel(panel: Axes, block: pd.DataFrame, strategies: list[str]) -> None:
     main, beyond = (block[block["quantity"] == quantity] for quantity in ("effect", "interaction"))
     sums = _sums(main, beyond)
     limit = _limit(main, sums)
-    offsets = np.linspace(-0.5, 0.5, len(strategies)) * _SPREAD if len(strategies) > 1 else np.zeros(1)
+    alone = main.groupby("level")["strategy"].nunique().max() == 1
+    offsets = np.linspace(-0.5, 0.5, len(strategies)) * _SPREAD if not alone else np.zeros(len(strategies))
     offset = dict(zip(strategies, offsets, strict=True))
     for y in levels.values():
         panel.axhspan(y - 0.46, y + 0.46, color=_BAND, linewidth=0)

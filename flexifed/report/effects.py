@@ -16,7 +16,7 @@ def section(sources: Sources) -> Section:
         return Section(pictures.HEADINGS["effects"], [])
     table = effects.read(sources.tables_folder / "effects.csv")
     claims = [Points(effects_text.claims(block), heading) for heading, block in by_family(table)]
-    parts: list[Part] = [*claims, Remark(effects_text.LEGEND)]
+    parts: list[Part] = [*claims, Remark(effects_text.legend(table))]
     parts += pictures.of_kind(sources, "effects")
     about = (
         f"An effect may name a rule of its own for its changed protocol. {sources.rules()}" if sources.finals else ""
@@ -31,4 +31,4 @@ def grids(table: pd.DataFrame, first: pd.DataFrame) -> Iterator[Grid]:
         for name, quantity in (("Effects", "effect"), ("Pairs less the sum of their parts", "interaction")):
             rows = effects_text.rows(block, quantity)
             if rows:
-                yield Grid(f"{name}: {heading}", columns, rows, caveats, words=2)
+                yield Grid(f"{name}: {heading}", columns, rows, caveats, words=effects_text.words(block))

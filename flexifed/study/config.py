@@ -83,7 +83,7 @@ class Block(Closed):
 
 
 class Effect(Closed):
-    """What a change of one factor does: the final numbers of one protocol, less those of another."""
+    """What a change does: final numbers of one protocol, strategy or data set, less those of another."""
 
     factor: str = Field(min_length=1)
     """What is changed, e.g. `data per client`."""
@@ -97,6 +97,12 @@ class Effect(Closed):
     """Overrides of the changed protocol's `final`: another reading of the same curves, which trains nothing."""
     combines: list[str] = []
     """For a change of several factors: the levels it combines, whose effects would add up if they did not interact."""
+    metrics: list[str] = []
+    """What it is of: metrics of the task, or how evenly clients are served; none for the task's own metric."""
+    strategies: list[str] = []
+    """For a change of strategy: the base's, and the changed one. `protocol` and `base` may be the same then."""
+    datasets: list[str] = []
+    """The same for a change of data set."""
 
 
 class Sweep(Closed):

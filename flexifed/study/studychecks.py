@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flexifed.data.source import wrong_source
-from flexifed.settings import checks, registry
+from flexifed.settings import checks, layout, quantities, registry
 from flexifed.settings.faults import Fault, Place
 from flexifed.settings.protocol import Protocol
 from flexifed.study import overrides, schemafaults
@@ -159,6 +159,52 @@ def _effect(study: "Study", number: int, effect: "Effect") -> Iterator[Fault]:
     protocol, faults = _resolved(layers)
     found = [*faults, *checks.final(protocol.final)]
     yield from (_placed(fault, layers, ("protocols", effect.protocol)) for fault in found)
+    yield from _pairs(study, number, effect)
+    yield from _quantities(study, number, effect, protocol)
+
+
+def _pairs(study: "Study", number: int, effect: "Effect") -> Iterator[Fault]:
+    """A change of strategy or of data set is from one of the study's to another one."""
+    strategies = [*study.strategies, *(name for block in study.blocks for name in block.strategies or [])]
+    datasets = [name for block in study.blocks for name in (block.dataset, study.dataset_of(block))]
+    for key, what, used in (("strategies", "strategy", strategies), ("datasets", "dataset", datasets)):
+        pair, place = getattr(effect, key), ("effects", number, key)
+        if pair and (len(pair) != 2 or pair[0] == pair[1]):
+            yield Fault(place, f"expected two, that of the base and what it is changed to; got {', '.join(pair)}.")
+        for i, name in enumerate(pair):
+            for fault in checks.known(what, name, dict.fromkeys(used), *place, i):
+                yield Fault(fault.place, fault.text, (("strategies",), ("blocks",)))
+
+
+def _quantities(study: "Study", number: int, effect: "Effect", changed: Protocol) -> Iterator[Fault]:
+    """What an effect is of, its data sets have, and both of its protocols measure."""
+    having = [block for block in study.blocks if effect.base in (block.protocols or study.protocols)]
+    named = effect.datasets or [study.dataset_of(block) for block in having]
+    datasets = [name for name in dict.fromkeys(named) if name in registry.names("dataset")]
+    base, _ = _resolved(study.layers(effect.base) if effect.base in study.protocols else [])
+    for i, metric in enumerate(effect.metrics):
+        place = ("effects", number, "metrics", i)
+        if metric in effect.metrics[:i]:
+            yield Fault(place, f"{metric!r} is named twice.")
+        for dataset in datasets:
+            yield from checks.known(f"metric of {dataset}", metric, quantities.titles(dataset), *place)
+        others = metric not in [quantities.own(dataset) for dataset in datasets]
+        read = [(effect.base, base), (effect.protocol, changed)]
+        wrong = [text for name, protocol in read if (text := _unmeasured(metric, name, protocol, others))]
+        for text in wrong[:1]:
+            yield Fault(place, text, (*(("protocols", name) for name, _ in read), ("effects", number, "final")))
+
+
+def _unmeasured(metric: str, name: str, protocol: Protocol, others: bool) -> str | None:
+    """Why a protocol's curves do not give a metric by its rule; `others`: it is not the task's own."""
+    final = protocol.final
+    if metric in quantities.EVENNESS and not layout.tests_everybody(protocol):
+        return f"{metric!r} needs a test of every client on its own samples: protocol {name!r} has another one."
+    if others and final.mode == "train":
+        return f"{metric!r} is not recorded in training mode, in which protocol {name!r} takes its final number."
+    if metric == quantities.LOSS and final.rule == "best":
+        return f"the best round is the highest, and a lower loss is better: protocol {name!r} needs another rule."
+    return None
 
 
 def _combined(study: "Study", number: int, effect: "Effect") -> Iterator[Fault]:

@@ -10,6 +10,8 @@ from torch.nn import functional
 
 METRIC = "accuracy"
 TITLE = "accuracy"
+METRICS = {"accuracy": "accuracy", "loss": "loss"}
+SCORES = False
 
 
 class Classification:
@@ -17,7 +19,7 @@ class Classification:
 
     METRIC: ClassVar[str] = METRIC
     MEANS: ClassVar[tuple[str, ...]] = ("accuracy", "loss")
-    SCORES: ClassVar[bool] = False
+    SCORES: ClassVar[bool] = SCORES
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """See `Task.loss`."""

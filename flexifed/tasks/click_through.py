@@ -18,6 +18,8 @@ from torch.nn import functional
 
 METRIC = "auc"
 TITLE = "AUC"
+METRICS = {"auc": "AUC", "gauc": "AUC within users", "loss": "log-loss", "accuracy": "accuracy"}
+SCORES = True
 
 
 class ClickThrough:
@@ -25,7 +27,7 @@ class ClickThrough:
 
     METRIC: ClassVar[str] = METRIC
     MEANS: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
-    SCORES: ClassVar[bool] = True
+    SCORES: ClassVar[bool] = SCORES
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """See `Task.loss`."""

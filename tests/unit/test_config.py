@@ -174,6 +174,39 @@ def with_effects(**second: Any) -> list[dict[str, Any]]:
         ("effects", with_effects(combines=["fwe"]), ["effects.1.combines.0: unknown level 'fwe'. Did you mean 'few'?"]),
         ("effects", with_effects(final={"rul": "best"}), ["effects.1.final.rul: unknown key 'rul'"]),
         ("effects", with_effects(final={"phase": "local", "mode": "train"}), ["effects.1.final: the test in"]),
+        ("effects", with_effects(strategies=["max_common"]), ["effects.1.strategies: expected two, that of the base"]),
+        (
+            "effects",
+            with_effects(strategies=["max_common", "fedavg"]),
+            ["effects.1.strategies.1: unknown strategy 'fedavg'. Known: max_common, standalone."],
+        ),
+        ("effects", with_effects(datasets=["cifar10", "cifar10"]), ["effects.1.datasets: expected two,"]),
+        (
+            "effects",
+            with_effects(datasets=["cifar10", "cinic10"]),
+            ["effects.1.datasets.1: unknown dataset 'cinic10'. Did you mean 'cifar10'? Known: agnews, cifar10."],
+        ),
+        (
+            "effects",
+            with_effects(metrics=["accuracy", "los"]),
+            ["effects.1.metrics.1: unknown metric of cifar10 'los'. Did you mean 'loss'? Known: accuracy, best_"],
+        ),
+        ("effects", with_effects(metrics=["loss", "loss"]), ["effects.1.metrics.1: 'loss' is named twice."]),
+        (
+            "effects",
+            with_effects(metrics=["loss"], final={"mode": "train"}),
+            ["effects.1.metrics.0: 'loss' is not recorded in training mode, in which protocol 'short' takes its final"],
+        ),
+        (
+            "effects",
+            with_effects(metrics=["loss"], final={"rule": "best"}),
+            ["effects.1.metrics.0: the best round is the highest, and a lower loss is better: protocol 'short' needs"],
+        ),
+        (
+            "effects",
+            with_effects(metrics=["variance"]),
+            ["effects.1.metrics.0: 'variance' needs a test of every client on its own samples: protocol 'official'"],
+        ),
         (
             "sweep",
             {"over": "rounds", "levels": {"short": 3, "oficial": 502}},

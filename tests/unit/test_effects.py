@@ -1,11 +1,14 @@
 """Effects: differences within a seed worked by hand and against scipy, and never a number or a claim without runs."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
 from scipy import stats
@@ -140,6 +143,106 @@ def test_a_block_without_the_changed_protocol_has_no_row(tmp_path: Path) -> None
     assert list(effects.by_seed(cells, there, PROTOCOLS, [FEW])["dataset"]) == ["cifar10"]
 
 
+# Of other metrics, strategies and data sets
+
+METRICS = ("accuracy", "loss", "variance")
+YOGI = Effect("server", "FedYogi", "base", "base", PROTOCOL.final, (), METRICS, ("fedavg", "fedyogi"))
+LOSSES = {"fedavg": (1.0, 2.0, 3.0), "fedyogi": (1.01, 2.012, 3.014)}
+SPREAD = {"fedavg": (4.0, 5.0, 6.0), "fedyogi": (2.0, 3.0, 5.0)}
+"""Percentage points by which each of two clients is off their mean; the variance is their square."""
+
+
+def servers(folder: Path, strategies: Sequence[str] = ("fedavg", "fedyogi")) -> pd.DataFrame:
+    """Effects of FedYogi in place of FedAvg; of the two clients of each seed, the accuracies are BASE and FEWER."""
+    means = {"fedavg": BASE, "fedyogi": FEWER}
+    there = {
+        cell("base", i, name): {"V1": (means[name][i] - SPREAD[name][i], means[name][i] + SPREAD[name][i])}
+        for name in strategies
+        for i in range(3)
+    }
+    cells, _ = write_study(folder, there)
+    curves = pq.read_table(cells)
+    table = curves.to_pandas()
+    for (strategy, seed), lines in table[table["metric"] == "loss"].groupby(["strategy", "seed"], observed=True):
+        table.loc[lines.index, "value"] = LOSSES[str(strategy)][seed]
+    pq.write_table(pa.Table.from_pandas(table, schema=curves.schema, preserve_index=False), cells)
+    both = [cell("base", seed, name) for name in LOSSES for seed in range(3)]
+    protocols = {"base": replace(PROTOCOL, versions=("V1",), tested="all")}
+    return effects.summaries(effects.by_seed(cells, both, protocols, [YOGI]))
+
+
+def test_a_change_of_strategy_is_measured_in_each_metrics_unit(tmp_path: Path) -> None:
+    table = servers(tmp_path)
+    assert list(table["metric"]) == list(METRICS) and set(table["strategy"]) == {"fedavg"}
+    assert list(table["difference"]) == pytest.approx([-4.0, 0.012, np.mean([4 - 16, 9 - 25, 25 - 36])])
+    interval = stats.ttest_rel(LOSSES["fedyogi"], LOSSES["fedavg"]).confidence_interval(0.95)
+    assert (table["ci95_low"][1], table["ci95_high"][1]) == pytest.approx((interval.low, interval.high))
+
+
+def test_metrics_are_columns_and_what_is_said_to_move(tmp_path: Path) -> None:
+    table = servers(tmp_path)
+    units = ["accuracy [percentage points]", "loss [nats]", "variance over clients [percentage points squared]"]
+    assert effects_text.columns(table) == ["factor", "level", "strategy", *units, "seeds"]
+    assert effects_text.rows(table, "effect") == [
+        ["server", "FedYogi", "FedAvg", "▼ -4.0 ± 1.2", "▲ +0.012 ± 0.005", "▼ -13.0 ± 6.6", "3"]
+    ]
+    counted, claim = effects_text.claims(table)
+    assert counted.startswith("3 of 3 effects (a level, a strategy and a metric each) have")
+    assert claim == (
+        "Server, FedYogi: raises loss by 0.012 (0.007 to 0.017); "
+        "lowers accuracy by 4.0 (2.8 to 5.2), variance over clients by 13.0 (6.4 to 19.6)."
+    )
+    assert effects_text.legend(table) == effects_text.SEVERAL
+
+
+def test_strategies_of_one_level_are_told_apart(tmp_path: Path) -> None:
+    few, strategies = replace(FEW, metrics=("accuracy", "loss")), ("fedavg", "fedyogi")
+    there = {c: {"V1": 50.0, "V2": 60.0} for c in expected(2, strategies) if c.seed == 0 or c.strategy == "fedavg"}
+    cells, _ = write_study(tmp_path, there)
+    table = effects.summaries(effects.by_seed(cells, expected(2, strategies), PROTOCOLS, [few]))
+    assert [row[2] for row in effects_text.rows(table, "effect")] == ["FedAvg", "FedYogi"]
+    assert effects_text.claims(table)[1:] == [
+        "The same number in every seed: few images (accuracy of FedAvg, loss of FedAvg).",
+        "One seed, which cannot be distinguished from chance: few images (accuracy of FedYogi, loss of FedYogi).",
+    ]
+
+
+def test_a_strategy_that_was_not_run_has_no_effect(tmp_path: Path) -> None:
+    table = servers(tmp_path, ["fedavg"])
+    assert set(table["outcome"]) == {"not run"}
+    assert effects_text.rows(table, "effect")[0][3:] == ["not run", "not run", "not run", "0"]
+
+
+def test_a_change_of_data_set_stands_with_its_base(tmp_path: Path) -> None:
+    there = {cell("base", seed): {"V1": BASE[seed], "V2": BASE[seed]} for seed in range(3)}
+    there |= {replace(c, dataset="cinic10"): {"V1": FEWER[c.seed], "V2": FEWER[c.seed]} for c in there}
+    cells, _ = write_study(tmp_path, there)
+    change = Effect("data", "more of it", "base", "base", PROTOCOL.final, datasets=("cifar10", "cinic10"))
+    (row,) = effects.summaries(effects.by_seed(cells, [*there], PROTOCOLS, [change])).to_dict("records")
+    assert (row["dataset"], row["metric"], row["n_seeds"]) == ("cifar10", "accuracy", 3)
+    assert row["difference"] == pytest.approx(-4.0)
+
+
+def test_effects_of_a_folder_are_those_that_were_written(tmp_path: Path) -> None:
+    (tmp_path / effects.FILE).write_text(effects.to_json([YOGI, PAIR]))
+    assert effects.of_folder(tmp_path) == [YOGI, PAIR]
+
+
+def test_tables_without_a_metric_are_of_the_data_sets_own(tmp_path: Path) -> None:
+    study(tmp_path, {"base": BASE, "few": FEWER}, [FEW]).drop(columns="metric").to_csv(
+        tmp_path / "old.csv", index=False
+    )
+    assert list(effects.read(tmp_path / "old.csv")["metric"]) == ["accuracy"]
+
+
+def test_the_figure_has_a_panel_for_each_metric(tmp_path: Path) -> None:
+    figure = effects_figure.draw(servers(tmp_path))
+    units = ["percentage points", "nats", "percentage points squared"]
+    assert [panel.get_xlabel() for panel in figure.axes] == [f"change [{unit}]" for unit in units]
+    assert [panel.get_title(loc="left") or panel.get_title() for panel in figure.axes][1] == "CIFAR-10, VGG: loss"
+    assert cut_off(figure) == []
+
+
 # In words
 
 
@@ -165,9 +268,9 @@ def test_claims_say_what_is_resolved_by_size_and_list_the_rest(tmp_path: Path) -
 )
 def test_strategies_are_named_where_they_are_not_all_of_the_level(lines: dict[str, str], told: str) -> None:
     """A sign for each of a level's strategies: `-` is not resolved, `0` the same number in every seed."""
-    rows = [
-        {"quantity": "effect", "factor": "f", "level": level, "strategy": strategy, "n_seeds": 3}
-        | {"difference": 0.0, "outcome": "not resolved" if sign == "-" else "none"}
+    rows: list[dict[str, object]] = [
+        {"dataset": "cifar10", "metric": "accuracy", "quantity": "effect", "factor": "f", "level": level}
+        | {"strategy": strategy, "n_seeds": 3, "difference": 0.0, "outcome": "not resolved" if sign == "-" else "none"}
         for level, signs in lines.items()
         for strategy, sign in zip(STRATEGIES, signs, strict=False)
     ]
@@ -186,6 +289,7 @@ def test_caveats_name_the_base_that_they_are_about() -> None:
 def test_an_interaction_that_rounds_to_zero_has_no_minus() -> None:
     line = {"quantity": "interaction", "factor": "pair", "level": "both", "strategy": "max_common", "n_seeds": 3}
     line |= {"difference": -0.03, "ci95_low": -0.04, "ci95_high": -0.01, "outcome": "lowers"}
+    line |= {"dataset": "cifar10", "metric": "accuracy"}
     assert "by +0.0 (+0.0 to +0.0) for Max-Common" in " ".join(effects_text.claims(pd.DataFrame([line])))
 
 

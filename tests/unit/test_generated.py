@@ -21,7 +21,7 @@ PATHS = (
     generated.ROOT / "docs/disagreement.md",
     generated.ROOT / "docs/speed.md",
     *(generated.REFERENCE / name / "queue.jsonl" for name in generated.QUEUES),
-    generated.REFERENCE / "disagreement-few/effects.json",
+    *(generated.REFERENCE / name / "effects.json" for name in ("disagreement-few", "fairness", "click-through")),
 )
 
 

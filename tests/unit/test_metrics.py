@@ -126,3 +126,11 @@ def test_progress_names_the_metric(caplog: pytest.LogCaptureFixture) -> None:
         progress(1, None)
         progress(2, 0.7519)
     assert caplog.messages == ["a cell  round 2/2  AUC 75.2 %  done"]
+
+
+@pytest.mark.parametrize("name", registry.names("task"))
+def test_what_is_read_of_a_task_without_importing_it_is_what_it_measures(name: str) -> None:
+    task = registry.load("task", name).TASK
+    assert {task.METRIC, *task.MEANS} <= set(registry.constant("task", name, "METRICS"))
+    assert registry.constant("task", name, "SCORES") == task.SCORES
+    assert registry.constant("task", name, "METRIC") == task.METRIC

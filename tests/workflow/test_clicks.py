@@ -21,7 +21,7 @@ def run(checkout: Path, study: dict[str, Any], data: Path, **options: int) -> Pa
         yaml.safe_dump({**study, "datasets": {"taobao": {"local": str(data), "options": options}}})
     )
     Checkout(checkout, (checkout / "mine.yaml",)).snakemake()
-    return checkout / "results" / study["study"]
+    return checkout / "results" / str(study["study"])
 
 
 @pytest.fixture(scope="module")
