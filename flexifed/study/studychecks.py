@@ -164,25 +164,23 @@ def _effect(study: "Study", number: int, effect: "Effect") -> Iterator[Fault]:
 
 
 def _pairs(study: "Study", number: int, effect: "Effect") -> Iterator[Fault]:
-    """A change of strategy or of data set is from one of the study's to another one."""
-    strategies = [*study.strategies, *(name for block in study.blocks for name in block.strategies or [])]
-    datasets = [name for block in study.blocks for name in (block.dataset, study.dataset_of(block))]
-    for key, what, used in (("strategies", "strategy", strategies), ("datasets", "dataset", datasets)):
-        pair, place = getattr(effect, key), ("effects", number, key)
+    """A change of strategy or of data set is from one to another one."""
+    for key in ("strategies", "datasets"):
+        pair = getattr(effect, key)
         if pair and (len(pair) != 2 or pair[0] == pair[1]):
-            yield Fault(place, f"expected two, that of the base and what it is changed to; got {', '.join(pair)}.")
-        for i, name in enumerate(pair):
-            for fault in checks.known(what, name, dict.fromkeys(used), *place, i):
-                yield Fault(fault.place, fault.text, (("strategies",), ("blocks",)))
+            text = f"expected two, that of the base and what it is changed to; got {', '.join(pair)}."
+            yield Fault(("effects", number, key), text)
+    yield from _named(study, effect.strategies, "effects", number, "strategies")
+    yield from checks.names("dataset", effect.datasets, "effects", number, "datasets")
 
 
 def _quantities(study: "Study", number: int, effect: "Effect", changed: Protocol) -> Iterator[Fault]:
-    """What an effect is of, its data sets have, and both of its protocols measure."""
+    """What an effect is of, its data sets have, and both of its protocols measure; an overlay may leave it none."""
     having = [block for block in study.blocks if effect.base in (block.protocols or study.protocols)]
     named = effect.datasets or [study.dataset_of(block) for block in having]
     datasets = [name for name in dict.fromkeys(named) if name in registry.names("dataset")]
     base, _ = _resolved(study.layers(effect.base) if effect.base in study.protocols else [])
-    for i, metric in enumerate(effect.metrics):
+    for i, metric in enumerate(effect.metrics if datasets else []):
         place = ("effects", number, "metrics", i)
         if metric in effect.metrics[:i]:
             yield Fault(place, f"{metric!r} is named twice.")

@@ -144,6 +144,14 @@ def test_an_effect_reads_the_changed_protocol_by_its_own_rule() -> None:
     assert study.protocol("short").final.phase == "aggregated"
 
 
+def test_an_effect_may_be_of_what_an_overlay_leaves_out() -> None:
+    """As of protocols that no block has: it is not measured."""
+    change = {"strategies": ["standalone", "fedprox"], "datasets": ["cifar10", "cinic10"], "metrics": ["loss"]}
+    effect = {"factor": "both", "level": "others", "protocol": "short", "base": "short", **change}
+    study = config.parse({**STUDY, "effects": [effect]})
+    assert study.effects[0].strategies == ["standalone", "fedprox"]
+
+
 def test_a_sweep_has_no_value_that_no_block_runs() -> None:
     blocks = [{"dataset": "cifar10", "families": ["vgg"], "protocols": ["short"]}]
     sweep = {"over": "rounds", "levels": {"short": 3, "official": 502}}
@@ -177,14 +185,14 @@ def with_effects(**second: Any) -> list[dict[str, Any]]:
         ("effects", with_effects(strategies=["max_common"]), ["effects.1.strategies: expected two, that of the base"]),
         (
             "effects",
-            with_effects(strategies=["max_common", "fedavg"]),
-            ["effects.1.strategies.1: unknown strategy 'fedavg'. Known: max_common, standalone."],
+            with_effects(strategies=["standalone", "max_comon"]),
+            ["effects.1.strategies.1: unknown strategy 'max_comon'. Did you mean 'max_common'?"],
         ),
         ("effects", with_effects(datasets=["cifar10", "cifar10"]), ["effects.1.datasets: expected two,"]),
         (
             "effects",
-            with_effects(datasets=["cifar10", "cinic10"]),
-            ["effects.1.datasets.1: unknown dataset 'cinic10'. Did you mean 'cifar10'? Known: agnews, cifar10."],
+            with_effects(datasets=["cifar10", "cinic"]),
+            ["effects.1.datasets.1: unknown dataset 'cinic'. Did you mean 'cinic10'?"],
         ),
         (
             "effects",
