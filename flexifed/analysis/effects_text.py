@@ -152,9 +152,11 @@ def _counted(effects: pd.DataFrame) -> list[str]:
 
 
 def _by_size(lines: pd.DataFrame) -> list[pd.DataFrame]:
-    """The resolved lines of each level, the level with the largest difference first."""
+    """The resolved lines of each level, the level with the largest difference first; units have no order of size."""
     resolved = lines[lines["outcome"].isin(list(MARKS))]
     groups = [group for _, group in resolved.groupby("level", sort=False)]
+    if by_metric(lines):
+        return groups
     return sorted(groups, key=lambda group: -float(group["difference"].abs().max()))
 
 

@@ -207,6 +207,18 @@ def test_strategies_of_one_level_are_told_apart(tmp_path: Path) -> None:
     ]
 
 
+def test_levels_keep_the_studys_order_where_their_units_differ() -> None:
+    line = {"dataset": "cifar10", "quantity": "effect", "factor": "f", "strategy": "fedavg", "n_seeds": 3}
+    line |= {"outcome": "raises"}
+    sizes = {("a", "loss"): 0.1, ("a", "accuracy"): 2.0, ("b", "loss"): 0.2, ("b", "accuracy"): 3.0}
+    rows = [
+        {**line, "level": level, "metric": metric, "difference": size, "ci95_low": size / 2, "ci95_high": 2 * size}
+        for (level, metric), size in sizes.items()
+    ]
+    told = [claim.partition(":")[0] for claim in effects_text.claims(pd.DataFrame(rows))]
+    assert told[1:] == ["F, a", "F, b"]
+
+
 def test_a_strategy_that_was_not_run_has_no_effect(tmp_path: Path) -> None:
     table = servers(tmp_path, ["fedavg"])
     assert set(table["outcome"]) == {"not run"}
