@@ -110,7 +110,7 @@ def beside(
     for row in finals.rows(expected):
         protocol = protocols[row.protocol]
         if len(protocol.versions) == 1:
-            for number in _of_line(row, protocol):
+            for number in of_line(row, protocol):
                 notes = against(line_runs(runs, row), protocol, number)
                 found.append(_entry(row, protocol, number, curves) | {"note": "; ".join(notes)})
                 if notes and found[-1]["verdict"] != statistics.Verdict.MISSING:
@@ -133,7 +133,8 @@ def _judge_the_best_rate(found: list[dict[str, Any]]) -> None:
                 entry["verdict"] = NOT_BEST
 
 
-def _of_line(row: finals.Row, protocol: Protocol) -> Iterator[dict[str, Any]]:
+def of_line(row: finals.Row, protocol: Protocol) -> Iterator[dict[str, Any]]:
+    """The published numbers that are of a line's settings, as rows of `published.numbers` with their `index`."""
     ours = settings(protocol) | {"dataset": row.dataset, "family": row.family, "strategy": row.strategy}
     ours |= {"version": protocol.versions[0]}
     numbers = published.numbers()

@@ -99,6 +99,7 @@ def _judged(claim: str, summary: Summary, not_reached: int, comparable: bool) ->
 def paper_range(claim: str) -> tuple[float, float]:
     """The paper's range: percentage points (`gain`) or times (`speed`)."""
     table = published.claims()
+    table = table[(table["higher"] == OURS) & (table["lower"] == THEIRS)]
     about = {"gain": published.GAIN, "speed": published.SPEED}[claim]
     ((low, high),) = table.loc[table["about"] == about, ["low", "high"]].to_numpy(float)
     return float(low), float(high)

@@ -4,6 +4,9 @@
   says them, the settings), metric, when in the run (`at`), value, and what the source remarks. A number without `at`
   is a final one, by its source's own rule, of versions side by side: FlexiFed's Table 1.
 - `claims.csv`, a row for each claim: which strategy is above which, in what, and by how much where the source says so.
+- `apart.csv`, a row for each number that no study here has the settings for: what it is of, and its value, in words.
+- `systems.csv` and `sources.csv`, a row for each system and source: where to find it, and what stands `against` setting
+  anything of ours beside its numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,8 +54,28 @@ def families() -> set[str]:
     return set(table1()["family"])
 
 
+@lru_cache
+def apart() -> pd.DataFrame:
+    """`apart.csv`, all of it words."""
+    return pd.read_csv(FOLDER / "apart.csv", keep_default_na=False, dtype=str)
+
+
+@lru_cache
+def systems() -> pd.DataFrame:
+    """`systems.csv`, in the order to show them, indexed by system: title, by, address, about, page."""
+    return pd.read_csv(FOLDER / "systems.csv", keep_default_na=False, dtype=str, index_col="system")
+
+
+@lru_cache
+def sources() -> pd.DataFrame:
+    """`sources.csv`, in the order to show them, indexed by source: system, address, against."""
+    return pd.read_csv(FOLDER / "sources.csv", keep_default_na=False, dtype=str, index_col="source")
+
+
 ORDER, GAIN, SPEED = "final number", "gain in points", "speed in times"
-"""What a claim is about: which final number is higher; by how many points; in how many times fewer rounds."""
+TIME, VARIANCE = "seconds in times", "variance over clients"
+"""What a claim is about: which final number is higher; by how many points; in how many times fewer rounds; in how many
+times fewer seconds on the devices; which numbers of clients vary more."""
 
 
 @lru_cache
