@@ -5,7 +5,7 @@ A section of the page is a module here with a function `section(sources)`; `SECT
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jinja2
@@ -34,8 +34,12 @@ from flexifed.report import (
 from flexifed.report.parts import Section, Sources
 from flexifed.system import files
 
-__all__ = ["Sources", "render"]
+__all__ = ["Sources", "render", "write"]
 
+ABOUT = (
+    "Federated learning among unequal clients, from data to numbers with intervals: strategies side by side, paired by "
+    "seed, and beside what others have published."
+)
 TEMPLATES = Path(__file__).parent / "templates"
 
 SECTIONS: tuple[Callable[[Sources], Section], ...] = (
@@ -71,13 +75,25 @@ def render(sources: Sources, out: Path) -> None:
         sources: what the page is made from.
         out: the HTML file.
     """
+    write(out, sources.study, ABOUT, [make(sources) for make in SECTIONS])
+
+
+def write(out: Path, title: str, about: str, sections: Sequence[Section]) -> None:
+    """Write a page of sections, without those that have nothing to show.
+
+    Args:
+        out: the HTML file.
+        title: of the page.
+        about: what it is, in a sentence.
+        sections: the first stands above the contents.
+    """
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    sections = [make(sources) for make in SECTIONS]
     script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.js", "curves.js"))
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8") + colour_rules()
     page = environment.get_template("report.html.j2").render(
-        study=sources.study,
+        title=title,
+        about=about,
         sections=[section for section in sections if section.parts],
         script=markupsafe.Markup(script),
         style=markupsafe.Markup(style),

@@ -105,6 +105,15 @@ class Links:
     kind: str = field(default="links", init=False)
 
 
+@dataclass(frozen=True)
+class File:
+    """A link to a file or folder, as seen from the page, or to an address elsewhere."""
+
+    text: str
+    path: str
+    kind: str = field(default="file", init=False)
+
+
 SYMBOLS = {
     Verdict.HOLDS: "✓",
     Verdict.CONTRADICTED: "✗",
@@ -114,22 +123,25 @@ SYMBOLS = {
 }
 """Before each verdict of `statistics.verdict`, so that none is told by its colour alone."""
 
+BOARD_SYMBOLS = {"reproduced": "✓", "missed": "✗", "undecided": "○", "open": "–"}
+"""Before each outcome of the board (`flexifed.board`)."""
+
 
 @dataclass(frozen=True)
 class Judged:
-    """One of `SYMBOLS` with its symbol and colour, and what it rests on."""
+    """One of `SYMBOLS` or `BOARD_SYMBOLS` with its symbol and colour, and what it rests on."""
 
-    word: Verdict
+    word: str
     text: str = ""
     kind: str = field(default="verdict", init=False)
 
     @property
     def symbol(self) -> str:
         """What stands before the word."""
-        return SYMBOLS[self.word]
+        return {**SYMBOLS, **BOARD_SYMBOLS}[self.word]
 
 
-Entry = str | Links | Judged
+Entry = str | Links | File | Judged
 """A cell of a grid."""
 
 
@@ -168,6 +180,7 @@ class Grid:
     """A table, the first `words` of its columns in words. With a `summary` it is folded behind that line.
 
     Attributes:
+        more_words: places of further columns in words, from 0.
         beside: first cells of the rows that belong to the row above them: they are set in italics and stay below it.
         anchors: a name for each row that links may lead to.
     """
@@ -177,6 +190,7 @@ class Grid:
     rows: Sequence[Sequence[Entry]]
     notes: Sequence[str] = ()
     words: int = 1
+    more_words: Sequence[int] = ()
     summary: str = ""
     beside: Sequence[str] = ()
     anchors: Sequence[str] = ()
