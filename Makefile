@@ -8,7 +8,7 @@ STUDIES = $(basename $(notdir $(wildcard config/studies/*.yaml)))
 TORCH = $(shell grep '^torch' requirements.txt)
 SNAKEMAKE = $(BIN)/snakemake $(addprefix --profile ,profiles/$(PROFILE) $(wildcard profiles/site))
 
-.PHONY: help setup doctor quick local-cpu study table1 reference-report tensorboard bench test faults slurm-test check lock generate site clean
+.PHONY: help setup doctor quick local-cpu study table1 reference-report board tensorboard bench test faults slurm-test check lock generate site clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -61,6 +61,9 @@ reference-report: setup ## render what is in results/reference/full-width: table
 	$(BIN)/python -m flexifed reference-report
 	$(BIN)/python -m flexifed generate
 
+board: setup ## every published number and claim beside ours, as a page: results/board.html
+	$(BIN)/python -m flexifed board
+
 doctor: setup ## what this machine has, and what will run on it in which time
 	$(BIN)/flexifed doctor
 
@@ -94,7 +97,7 @@ lock: setup ## take the versions of requirements.txt, and what they need, into t
 	cp requirements.lock requirements-cpu.lock
 	$(LOCKED) $$(sed -n '$(CUDA)' requirements.lock) --output-file requirements-cpu.lock requirements.txt
 
-generate: setup ## rewrite what is generated in config/ and in the README
+generate: setup ## rewrite what is generated in config/, in docs/ and in READMEs
 	$(BIN)/python -m flexifed generate
 
 site: setup ## docs/ as a site, its links checked: results/site/index.html

@@ -108,6 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("folder", type=Path, nargs="?", default=REFERENCE, help="default: %(default)s")
     report.set_defaults(run=_reference_report)
 
+    board = commands.add_parser("board", help="render a page of every published number and claim beside ours")
+    board.add_argument("folder", type=Path, nargs="?", default=REFERENCE.parent, help="default: %(default)s")
+    board.add_argument("--out", type=Path, default=Path("results/board.html"), help="default: %(default)s")
+    board.set_defaults(run=_board)
+
     pack = commands.add_parser("pack", help="write a prepared data set as files that are small enough to carry")
     pack.add_argument("--config", **CONFIG)
     pack.add_argument("dataset", help="one of the study's")
@@ -145,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--quick", action="store_true", help="next to nothing, to see that it works")
     bench.set_defaults(run=_bench)
 
-    generate = commands.add_parser("generate", help="rewrite what is generated in config/ and in the README")
+    generate = commands.add_parser("generate", help="rewrite what is generated in config/, docs/ and READMEs")
     generate.set_defaults(run=_generate)
     return parser
 
@@ -307,6 +312,13 @@ def _reference_report(arguments: argparse.Namespace) -> None:
     from flexifed.reference import report as referencereport
 
     print(referencereport.render(arguments.folder))
+
+
+def _board(arguments: argparse.Namespace) -> None:
+    from flexifed.board import page
+
+    page.render(arguments.folder, arguments.out)
+    print(arguments.out)
 
 
 def _pack(arguments: argparse.Namespace) -> None:

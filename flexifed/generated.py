@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from flexifed import environments, helptext
-from flexifed.analysis import board, effects, effects_text, finals, metrics, published, tables, titles, typeset
+from flexifed.analysis import effects, effects_text, finals, metrics, published, tables, titles, typeset
 from flexifed.bench import summary
+from flexifed.board import claims, folders, numbers
+from flexifed.board import text as boardtext
 from flexifed.reference import queue
 from flexifed.reference import text as referencetext
 from flexifed.report import beside as beside_text
@@ -43,14 +46,6 @@ QUEUES = {
     "disagreement-few": ["studies/disagreement.yaml", "overlays/small.yaml", "overlays/disagreement-few.yaml"],
 }
 """Studies whose cells are queued in `results/reference/`, with their files in `config/`."""
-
-SYSTEMS = {
-    "flexifed": "FlexiFed",
-    "shaoxiongji": "FedAvg on MNIST",
-    "mcmahan": "FedAvg, rounds to a target",
-}
-"""The systems with published numbers, by their names in `published/numbers.csv`."""
-
 
 # The configuration
 
@@ -235,12 +230,16 @@ def grid_tables(study: str, name: str, grid: Callable[[pd.DataFrame], Grid]) -> 
     return "\n\n".join(found)
 
 
+@lru_cache
+def _board(results: Path) -> tuple[list[numbers.Number], list[claims.Claim]]:
+    """Every published number and claim, and what became of it."""
+    read = folders.read(results)
+    return numbers.numbers(read), claims.claims(read)
+
+
 def board_table(*systems: str) -> str:
     """How many published numbers have been reproduced, by system and source; of some systems, or of all."""
-    table = board.board(sorted(path.parent for path in REFERENCE.glob("*/tables")))
-    table = table[table["system"].isin(systems)] if systems else table
-    rows = [[SYSTEMS[row["system"]], *map(str, row.iloc[1:])] for _, row in table.iterrows()]
-    return typeset.markdown_table(["system", *board.COLUMNS[1:]], rows, words=(0, 1))
+    return boardtext.source_table(_board(REFERENCE)[0], *systems)
 
 
 # The numbers of docs/disagreement.md and docs/systems/devices.md
@@ -342,8 +341,9 @@ def contents() -> dict[Path, str]:
     """Every file that is generated, or has generated parts, as it should be."""
     readmes: dict[Path, dict[str, Callable[[], str]]] = {
         CONFIG / "README.md": {"keys": config_keys},
+        REFERENCE / "README.md": {"board": lambda: boardtext.board(*_board(REFERENCE))},
         ROOT / "README.md": {
-            "board": board_table,
+            "systems": lambda: boardtext.system_table(*_board(REFERENCE)),
             "full-width": lambda: referencetext.section(REFERENCE / "full-width"),
             "paper": paper_table,
             "local-cpu": lambda: reference_table("local-cpu"),
@@ -362,7 +362,7 @@ def contents() -> dict[Path, str]:
             "sixty-rounds": lambda: lines_table("sixty-rounds"),
         },
         ROOT / "docs/systems/fedavg.md": {
-            "system-fedavg": lambda: board_table("shaoxiongji", "mcmahan"),
+            "system-fedavg": lambda: board_table("fedavg"),
             "fedavg-mnist": lambda: beside_table("fedavg-mnist"),
         },
         ROOT / "docs/systems/horizontal.md": {"horizontal": lambda: lines_table("horizontal")},

@@ -13,6 +13,7 @@ PATHS = (
     generated.CONFIG / "config.schema.json",
     generated.CONFIG / "README.md",
     generated.ROOT / "README.md",
+    generated.REFERENCE / "README.md",
     generated.ROOT / "envs/flexifed.yaml",
     generated.ROOT / "pixi.toml",
     generated.ROOT / "docs/commands.md",
