@@ -61,15 +61,20 @@ def apart() -> pd.DataFrame:
 
 
 @lru_cache
-def systems() -> pd.DataFrame:
-    """`systems.csv`, in the order to show them, indexed by system: title, by, address, about, page."""
-    return pd.read_csv(FOLDER / "systems.csv", keep_default_na=False, dtype=str, index_col="system")
+def systems() -> dict[str, dict[str, str]]:
+    """`systems.csv` by system, in the order to show them: title, by, address, about, page."""
+    return _by("system", "systems")
 
 
 @lru_cache
-def sources() -> pd.DataFrame:
-    """`sources.csv`, in the order to show them, indexed by source: system, address, against."""
-    return pd.read_csv(FOLDER / "sources.csv", keep_default_na=False, dtype=str, index_col="source")
+def sources() -> dict[str, dict[str, str]]:
+    """`sources.csv` by source, in the order to show them: system, address, against."""
+    return _by("source", "sources")
+
+
+def _by(column: str, name: str) -> dict[str, dict[str, str]]:
+    rows = pd.read_csv(FOLDER / f"{name}.csv", keep_default_na=False, dtype=str).to_dict("records")
+    return {str(row[column]): {str(key): str(value) for key, value in row.items()} for row in rows}
 
 
 ORDER, GAIN, SPEED = "final number", "gain in points", "speed in times"

@@ -160,15 +160,16 @@ def _evidence(
     folder: Folder, row: Mapping[str, Any], higher: str, lower: str, value: str, verdict: str, *, place: str = ""
 ) -> Evidence:
     """A row of a table as evidence, with the caveats of both lines."""
-    pair = [Line(row["dataset"], row["family"], strategy, row["protocol"]) for strategy in (higher, lower)]
-    expected = len(set(folder.lines[pair[0]].seeds) & set(folder.lines[pair[1]].seeds))
-    said = [folder.notes.get(line, "") for line in pair]
+    above, below = (Line(row["dataset"], row["family"], strategy, row["protocol"]) for strategy in (higher, lower))
+    expected = len(set(folder.lines[above].seeds) & set(folder.lines[below].seeds))
+    said = [folder.notes.get(line, "") for line in (above, below)]
     if absent := row.get("not_reached", 0):
         said, expected = [f"not reached in {absent} seed{'s' * (absent > 1)}", *said], row["n_seeds"]
     return Evidence(
         folder.name,
-        *pair,
-        folder.lines[pair[0]].protocol.rounds,
+        above,
+        below,
+        folder.lines[above].protocol.rounds,
         row["n_seeds"],
         row[value],
         row["ci95_low"],

@@ -29,7 +29,7 @@ def render(results: Path, out: Path) -> None:
     found, judged = numbers.numbers(read), claims.claims(read)
     seen = Path(os.path.relpath(results, out.parent))
     sections = [_in_short(found, judged), _sources(found), _claims(judged, seen)]
-    sections += [_system(str(system), found, seen) for system in published.systems().index]
+    sections += [_system(system, found, seen) for system in published.systems()]
     report.write(out, TITLE, ABOUT, [*sections, _open(found)])
 
 
@@ -45,11 +45,11 @@ def _plain(text: str) -> str:
 
 
 def _sources(found: Sequence[Number]) -> Section:
-    against, address = published.sources()["against"], published.sources()["address"]
-    rows: list[list[Entry]] = [
-        [system, File(source, address[source]) if address[source] else source, *counted, against[source]]
-        for system, source, *counted in words.by_source(found)
-    ]
+    rows: list[list[Entry]] = []
+    for system, source, *counted in words.by_source(found):
+        about = published.sources()[source]
+        linked = File(source, about["address"]) if about["address"] else source
+        rows.append([system, linked, *counted, about["against"]])
     columns = ["system", "source", "numbers", *words.COUNTED, "what stands against comparing"]
     return Section("Sources", [Grid("", columns, rows, more_words=(1, 7))])
 

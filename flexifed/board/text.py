@@ -36,7 +36,7 @@ def source_table(found: Sequence[Number], *systems: str) -> str:
 
 
 def _addressed(source: str) -> str:
-    address = published.sources().loc[source, "address"]
+    address = published.sources()[source]["address"]
     return f"[{source}]({address})" if address else source
 
 
@@ -44,7 +44,7 @@ def system_table(found: Sequence[Number], judged: Sequence[Claim]) -> str:
     """A row for each system, for the README: what is here, and what became of its numbers and claims."""
     rows = []
     for system, counted in words.by_system(found, judged).items():
-        row = published.systems().loc[system]
+        row = published.systems()[system]
         by = f"[{row['by']}]({row['address']})" if row["address"] else row["by"]
         page = f"[page]({row['page']})" if row["page"] else ""
         rows.append([f"**{row['title']}** ({by})", row["about"], *counted, page])
@@ -54,7 +54,7 @@ def system_table(found: Sequence[Number], judged: Sequence[Claim]) -> str:
 
 def _by_source(found: Sequence[Number]) -> Iterable[str]:
     """A fold for each source that has a number with a line of ours beside it."""
-    for source in published.sources().index:
+    for source in published.sources():
         rows = [_number(number) for number in found if number.source == source and number.found]
         if rows:
             counted = next(row for row in words.by_source(found) if row[1] == source)

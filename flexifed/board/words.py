@@ -1,7 +1,7 @@
 """The board in words: what its tables hold, for Markdown and for the page alike."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -86,7 +86,7 @@ def why(number: Number) -> str:
     """Why nothing stands beside a number, as far as that is known."""
     if number.queued:
         return f"queued, not run yet: {', '.join(number.queued)}"
-    return published.sources()["against"].get(number.source, "") or "in no queue"
+    return published.sources()[number.source]["against"] or "in no queue"
 
 
 def _span(values: list[str]) -> str:
@@ -150,7 +150,7 @@ def judged(claim: Claim, found: Evidence | None) -> str:
 
 def claim_caveat(claim: Claim, found: Evidence | None) -> str:
     """What stands against the comparison: of the source, then of our block; where there is none, why."""
-    theirs = published.sources()["against"].get(claim.source, "")
+    theirs = published.sources()[claim.source]["against"]
     ours = found.caveat if found else f"queued, not run yet: {', '.join(claim.queued) or 'nowhere'}"
     return "; ".join(filter(None, [theirs, ours]))
 
@@ -166,23 +166,21 @@ def elsewhere(claim: Claim) -> str:
 
 def system_title(system: str) -> str:
     """E.g. `FlexiFed`."""
-    return str(published.systems().loc[system, "title"])
+    return published.systems()[system]["title"]
 
 
 def by_source(numbers: Sequence[Number]) -> list[list[str]]:
     """System, source, numbers and `COUNTED`: a row for each source, also for those without a number."""
-    counted = counts(numbers, "source").set_index("source")
-    counted = counted.reindex(published.sources().index, fill_value=0)
+    counted = _by(numbers, "source", [*published.sources()])
     return [
-        [system_title(published.sources().loc[str(source), "system"]), str(source), *_counted(row)]
-        for source, row in counted.iterrows()
+        [system_title(of["system"]), source, *_counted(counted[source])] for source, of in published.sources().items()
     ]
 
 
 def by_system(numbers: Sequence[Number], claims: Sequence[Claim]) -> dict[str, list[str]]:
     """For each system numbers, `COUNTED`, and how many of its claims hold."""
-    counted = counts(numbers, "system").set_index("system").reindex(published.systems().index, fill_value=0)
-    return {str(system): [*_counted(row), _held(claims, str(system))] for system, row in counted.iterrows()}
+    counted = _by(numbers, "system", [*published.systems()])
+    return {system: [*_counted(counted[system]), _held(claims, system)] for system in published.systems()}
 
 
 def total(numbers: Sequence[Number]) -> str:
@@ -192,7 +190,12 @@ def total(numbers: Sequence[Number]) -> str:
     return f"Of {row['numbers']} published numbers: {', '.join(said)} and {last}."
 
 
-def _counted(row: "pd.Series[int]") -> list[str]:
+def _by(numbers: Sequence[Number], column: str, names: list[str]) -> dict[Hashable, dict[Hashable, int]]:
+    table = counts(numbers, column).set_index(column).reindex(names, fill_value=0)
+    return table.to_dict("index")
+
+
+def _counted(row: Mapping[Hashable, int]) -> list[str]:
     return [str(row[name]) for name in ("numbers", *COUNTED)]
 
 

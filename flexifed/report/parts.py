@@ -138,7 +138,7 @@ class Judged:
     @property
     def symbol(self) -> str:
         """What stands before the word."""
-        return {**SYMBOLS, **BOARD_SYMBOLS}[self.word]
+        return BOARD_SYMBOLS.get(self.word) or SYMBOLS[Verdict(self.word)]
 
 
 Entry = str | Links | File | Judged

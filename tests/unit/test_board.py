@@ -75,11 +75,11 @@ def test_every_source_and_system_of_a_number_or_claim_is_known() -> None:
     systems, sources = published.systems(), published.sources()
     for table in (published.numbers(), published.apart(), published.claims()):
         for system, source in table[["system", "source"]].drop_duplicates().itertuples(index=False):
-            assert sources.loc[source, "system"] == system and system in systems.index
-    for page_of_system in filter(None, systems["page"]):
-        assert (generated.ROOT / page_of_system).is_file()
-    without = set(published.apart()["source"])
-    assert (sources.loc[sorted(without), "against"] != "").all(), "it is said what stands against comparing"
+            assert sources[source]["system"] == system and system in systems
+    for about in systems.values():
+        assert not about["page"] or (generated.ROOT / about["page"]).is_file()
+    for source in published.apart()["source"]:
+        assert sources[source]["against"], "it is said what stands against comparing"
 
 
 def test_without_results_every_number_is_open() -> None:
