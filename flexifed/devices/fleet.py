@@ -77,6 +77,7 @@ def draw(
     *,
     clients: int,
     seed: int,
+    order: str = "drawn",
 ) -> Fleet:
     """Draw the devices of a federation; the same seed gives the same ones.
 
@@ -87,6 +88,7 @@ def draw(
         availability_options: see `availability`.
         clients: number of clients.
         seed: of the study's cell.
+        order: "slowest_first" gives the devices that compute slowest to the first clients.
 
     Raises:
         UserError: an option is not known or allowed, a table or trace cannot be read or is too small, or the trace
@@ -96,13 +98,19 @@ def draw(
     registry.check_options("availability", availability, availability_options)
     capacities = registry.load("capacity", capacity).capacities
     spells = registry.load("availability", availability).spells
+    drawn: Capacities = capacities(clients, rng.stream(seed, "devices", "capacity"), **capacity_options)
     fleet = Fleet(
-        capacities(clients, rng.stream(seed, "devices", "capacity"), **capacity_options),
+        _slowest_first(drawn) if order == "slowest_first" else drawn,
         spells(clients, rng.stream(seed, "devices", "availability"), **availability_options),
     )
     if fault := _fault(fleet):
         raise UserError(f"capacity {capacity!r} and availability {availability!r} give no devices: {fault}.")
     return fleet
+
+
+def _slowest_first(drawn: Capacities) -> Capacities:
+    order = np.argsort(-drawn.milliseconds_per_sample, kind="stable")
+    return Capacities(drawn.milliseconds_per_sample[order], drawn.kilobits_per_second[order])
 
 
 def write(path: Path, fleet: Fleet) -> None:

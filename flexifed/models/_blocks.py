@@ -62,6 +62,35 @@ class ChannelDropout(Dropout):
         return x * super().forward(torch.ones_like(x[:, :, :1, :1]))
 
 
+class ScaledReLU(nn.ReLU):
+    """A ReLU that divides by `rate` while training: HeteroFL's scaler (Diao et al. 2021, section 3.2).
+
+    The paper divides what a layer puts out, before the ReLU, which comes to the same.
+    """
+
+    rate: float
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        return y / self.rate if self.training else y
+
+
+def scale_activations(model: nn.Module, rate: float) -> None:
+    """Let every ReLU directly behind a weight layer divide by `rate` while training, in place.
+
+    Behind a normalisation nothing is done: it takes the factor out again.
+    """
+    behind_weights = False
+    for module in model.modules():
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+            behind_weights = True
+        elif isinstance(module, NORMALISATIONS):
+            behind_weights = False
+        elif type(module) is nn.ReLU and behind_weights:
+            module.__class__ = ScaledReLU
+            setattr(module, "rate", rate)  # noqa: B010  (mypy takes any attribute of a module for a tensor)
+
+
 def set_generator(model: nn.Module, generator: torch.Generator | None) -> None:
     """Make every dropout of a model draw from `generator`, which must live on the model's device."""
     for module in model.modules():

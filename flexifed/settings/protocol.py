@@ -95,6 +95,8 @@ class Devices(Closed):
     """When they can be asked: a file of `flexifed/devices/availability/`."""
     availability_options: dict[str, int | float | str | bool] = field(default_factory=dict)
     """Its own options."""
+    order: Literal["drawn", "slowest_first"] = "drawn"
+    """Who gets which device: by chance; or the slowest ones go to the first clients, who hold the smallest models."""
     over_commit: Annotated[float, Range(ge=1)] = 1.3
     """So many times the wanted participants are invited, and the first ones to finish are kept (FedScale, Oort)."""
     stragglers: Literal["dropped", "waited_for"] = "dropped"

@@ -49,6 +49,7 @@ class Plan:
         groups: by depth, then by client; no layer of a client is in two of them.
         members: with budgets, what the clients of each tier hold.
         largest: the family's largest version, whose layers are in `layers`; None where no group has a window.
+        scaled: whether members' activations are divided by their width while they train.
     """
 
     family: str
@@ -59,6 +60,7 @@ class Plan:
     groups: tuple[Average, ...]
     members: Mapping[str, Member] = field(default_factory=dict)
     largest: str | None = None
+    scaled: bool = False
 
 
 def check(plan: Plan, chains: Sequence["Chain"]) -> None:
@@ -123,7 +125,8 @@ def write(plan: Plan, path: Path) -> None:
     """Write a plan as JSON, one version or group per line; equal plans give equal bytes."""
     layers = [f"    {json.dumps(version)}: {json.dumps(names)}" for version, names in plan.layers.items()]
     groups = [f"    {json.dumps(_group_to_json(group))}" for group in plan.groups]
-    elastic = {"members": {tier: asdict(member) for tier, member in plan.members.items()}, "largest": plan.largest}
+    members = {tier: asdict(member) for tier, member in plan.members.items()}
+    elastic = {"members": members, "largest": plan.largest, "scaled": plan.scaled}
     more = [f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in elastic.items() if value]
     with files.complete(path) as partial:
         partial.write_text(

@@ -101,9 +101,8 @@ def for_members(
     }
     grouping = _options_of_groups(strategy, strategy_options)
     holders = _holders(family, tiers, held, whole, largest)
-    regions = registry.load("strategy", strategy).groups(
-        {place: tuple(client for client, _ in some) for place, some in holders.items()}, **grouping
-    )
+    clients = {place: tuple(client for client, _ in some) for place, some in holders.items()}
+    regions = list(registry.load("strategy", strategy).groups(clients, **grouping))
     names = {layer.name for layer in whole[largest]}
     groups = [group for region in regions if (group := _average(region, holders, names, tiers, held, chains))]
     plan = Plan(
@@ -115,6 +114,7 @@ def for_members(
         groups=tuple(sorted(groups, key=lambda g: (g.depths[0], g.clients))),
         members=held,
         largest=largest,
+        scaled=any(region.scaled for region in regions),
     )
     check(plan, [chains[tier] for tier in tiers])
     return plan

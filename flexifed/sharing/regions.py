@@ -13,11 +13,19 @@ Places = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Region:
-    """Clients that average what they have of one layer of the largest version."""
+    """Clients that average what they have of one layer of the largest version.
+
+    Attributes:
+        place: of the layer.
+        clients: ascending.
+        window: which channels narrower members have.
+        scaled: whether narrower members' activations are divided by their width while they train.
+    """
 
     place: str
     clients: tuple[int, ...]
     window: Window = "leading"
+    scaled: bool = False
 
 
 @dataclass(frozen=True)

@@ -242,6 +242,7 @@ def draw_devices(devices: Devices, *, clients: int, wanted: int, seed: int) -> "
         devices.availability_options,
         clients=clients,
         seed=seed,
+        order=devices.order,
     )
     clock.Clock(drawn).wait_for(wanted)
     return drawn

@@ -18,6 +18,7 @@ from flexifed.devices import fleet
 from flexifed.devices.clock import Clock
 from flexifed.elastic import masks as masks_of_model
 from flexifed.elastic.masks import Masks
+from flexifed.models._blocks import scale_activations
 from flexifed.models._rows import tables
 from flexifed.selection.uniform import Uniform
 from flexifed.settings import registry, rng
@@ -69,6 +70,9 @@ def assemble(
         clients = [with_own_rows(client, built[client.version], train, test, own_test, device) for client in clients]
     plan.check(the_plan, [client.chain for client in clients])
     initial = whole_initial_weights(built, layouts)
+    if the_plan.scaled:
+        for version, model in built.items():
+            scale_activations(model, the_plan.members[version].width)
     masks = tier_masks(job, masks_file, card, the_plan, chains, layouts, device) if masks_file else {}
     submodels = of_largest(job, card, the_plan, chains, initial, masks, device)
     whole = submodels.layout if submodels else None

@@ -352,3 +352,14 @@ def test_a_damaged_file_is_named(drawn: Callable[..., Path]) -> None:
 
     with pytest.raises(UserError, match=r"devices\.parquet is damaged, or not a parquet file"):
         fleet.read(path, 12)
+
+
+def test_the_slowest_devices_can_go_to_the_first_clients() -> None:
+    """The same devices, each with its own network, in another order."""
+    drawn, ordered = (
+        fleet.draw("lognormal", {}, "always", {}, clients=50, seed=3, order=order).capacities
+        for order in ("drawn", "slowest_first")
+    )
+    pairs = [set(zip(*(of.milliseconds_per_sample, of.kilobits_per_second), strict=True)) for of in (drawn, ordered)]
+    assert pairs[0] == pairs[1]
+    assert (np.diff(ordered.milliseconds_per_sample) <= 0).all() and (np.diff(drawn.milliseconds_per_sample) > 0).any()

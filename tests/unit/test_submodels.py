@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from flexifed import models
 from flexifed.devices import fleet
+from flexifed.models._blocks import ScaledReLU
 from flexifed.settings import registry
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Budgets, Devices, Optimiser, Pruning
@@ -362,3 +363,21 @@ def test_the_clock_counts_the_work_of_a_member(tmp_path: Path) -> None:
     training = 3 * np.array(samples) * work * drawn.milliseconds_per_sample / 1000
     assert (np.diff(work) > 0).all()
     assert f.attendance.seconds == pytest.approx(training + 16 * sent / (1000 * drawn.kilobits_per_second))
+
+
+def test_members_divide_their_activations_by_their_width_while_they_train(tmp_path: Path) -> None:
+    """Where no normalisation takes it out again: the convolutional family without one, by hand."""
+    job = of("heterofl", family="conv", levels=(0.2, 0.4, 0.6, 1.0))
+    job = dataclasses.replace(job, family_options={"width": 0.125, "head": "pooled"})
+    scaled = federations.assemble(tmp_path / "scaled", job)
+    plain = federations.assemble(tmp_path / "plain", dataclasses.replace(job, strategy_options={"scaler": False}))
+    x = torch.rand(2, 1, 32, 32)
+    for tier in TIERS:
+        width, ours, theirs = scaled.plan.members[tier].width, scaled.models[tier], plain.models[tier]
+        assert torch.equal(ours.eval()(x), theirs.eval()(x))
+        hidden = [module for module in theirs.modules() if isinstance(module, torch.nn.ReLU)]
+        hooks = [module.register_forward_hook(lambda _, __, y, width=width: y / width) for module in hidden]
+        torch.testing.assert_close(ours.train()(x), theirs.train()(x))
+        assert len(hooks) == 10
+    norms = federations.assemble(tmp_path / "norms", of("heterofl"))
+    assert not any(isinstance(module, ScaledReLU) for module in norms.models["B1"].modules())
