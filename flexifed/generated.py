@@ -43,6 +43,7 @@ QUEUES = {
     "selection": ["studies/selection.yaml"],
     "fairness": ["studies/fairness.yaml"],
     "click-through": ["studies/click_through.yaml", "overlays/local-data.yaml"],
+    "elasticity": ["studies/elasticity.yaml"],
     "disagreement-few": ["studies/disagreement.yaml", "overlays/small.yaml", "overlays/disagreement-few.yaml"],
 }
 """Studies whose cells are queued in `results/reference/`, with their files in `config/`."""
