@@ -23,8 +23,11 @@ from flexifed.sharing.plan import Plan
 from tests import averages
 
 STRATEGIES = [
-    name for name in registry.names("strategy") if not registry.constant("strategy", name, "ONE_VERSION", False)
+    name
+    for name in registry.names("strategy")
+    if not any(registry.constant("strategy", name, other, False) for other in ("ONE_VERSION", "BY_PLACE"))
 ]
+"""Those that group layers by what comes before them; for those that go by place see `tests/unit/test_submodels.py`."""
 FAMILIES = [name for name in registry.names("family") if len(registry.constant("family", name, "VERSIONS")) == 4]
 VERSIONS = ("V1", "V1", "V2", "V2", "V3", "V3", "V4", "V4")
 GOLDEN = Path(__file__).parents[1] / "golden" / "plans"
