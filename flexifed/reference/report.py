@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from flexifed import report
-from flexifed.analysis import beside, collect, costs, deviation, effects, fairness, headline, seconds, tables
+from flexifed.analysis import beside, collect, costs, deviation, effects, elastic, fairness, headline, seconds, tables
 from flexifed.figures import convergence, convergence_seconds, errors, final_numbers, loss, overview, sharing
 from flexifed.figures import costs as costs_figure
 from flexifed.figures import effects as effects_figure
@@ -50,6 +50,7 @@ def render(folder: Path) -> Path:
         has_effects=bool(effects.of_folder(folder)),
         has_fairness=layout.has_fairness(run.job.protocol for run in runs),
         has_clock=layout.has_clock(run.job.protocol for run in runs),
+        has_budgets=layout.has_budgets(run.job.protocol for run in runs),
         curves_file=curves,
         records=Path(os.path.relpath(folder, out)),
     )
@@ -67,6 +68,8 @@ def _write_tables(folder: Path, runs: tuple[Run, ...], curves: Path, records: Pa
     beside.write(curves, records, written, expected=expected, protocols=protocols)
     if layout.has_fairness(protocols.values()):
         fairness.write(curves, written, expected=expected, protocols=protocols)
+    if layout.has_budgets(protocols.values()):
+        elastic.write(curves, records, written, expected=expected, protocols=protocols)
     if layout.has_clock(protocols.values()):
         seconds.write(curves, written, expected=expected, protocols=protocols)
     presets = {name: name for name in protocols}  # a queue has protocols resolved; names of presets are theirs

@@ -33,6 +33,7 @@ class Sources:
         has_sweep: whether the study names a sweep, and so has `sweep.csv` and `sweep_gains.csv`.
         has_fairness: whether the study has `fairness.csv`.
         has_clock: whether the study has `seconds.csv`.
+        has_budgets: whether the study has `elastic.csv`.
         curves_file: `cells.parquet`; without it the page has curves as pictures only.
         records: the folder that holds `cells/`, as seen from the page.
     """
@@ -47,6 +48,7 @@ class Sources:
     has_sweep: bool = False
     has_fairness: bool = False
     has_clock: bool = False
+    has_budgets: bool = False
     curves_file: Path | None = None
     records: Path = Path()
 

@@ -74,6 +74,11 @@ def has_fairness(protocols: Iterable[Protocol]) -> bool:
     return any(map(tests_everybody, protocols))
 
 
+def has_budgets(protocols: Iterable[Protocol]) -> bool:
+    """Whether clients of a study with these protocols have budgets, so that it has `tables/elastic.csv`."""
+    return any(protocol.budgets is not None for protocol in protocols)
+
+
 def has_clock(protocols: Iterable[Protocol]) -> bool:
     """Whether a study with these protocols counts simulated seconds, and so has `tables/seconds.csv`."""
     return any(protocol.devices is not None for protocol in protocols)

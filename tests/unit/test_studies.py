@@ -28,7 +28,15 @@ CELLS = {  # whole, in small
     "reproductions": (537, 135),
     "disagreement": (23 * 5 * 3, 23 * 5),
 }
-OTHERS = {"fedavg_mnist": 35, "mcmahan": 49, "horizontal": 39, "selection": 40, "fairness": 85, "click_through": 24, "elasticity": 78}
+OTHERS = {
+    "fedavg_mnist": 35,
+    "mcmahan": 49,
+    "horizontal": 39,
+    "selection": 40,
+    "fairness": 85,
+    "click_through": 24,
+    "elasticity": 78,
+}
 """Studies of other systems, which have no small variant."""
 
 

@@ -17,6 +17,7 @@ rule report_page:
         sweep=rules.sweep.output if STUDY.sweep else [],
         fairness=rules.fairness.output if layout.has_fairness(PROTOCOLS.values()) else [],
         seconds=rules.seconds.output if layout.has_clock(PROTOCOLS.values()) else [],
+        elastic=rules.elastic.output if layout.has_budgets(PROTOCOLS.values()) else [],
         cells=f"{RESULTS}/cells.parquet",
         runs=f"{RESULTS}/runs.parquet",
         figures=[f"{stem}.{suffix}" for stem in figure_stems() for suffix in ("svg", "png")],

@@ -21,6 +21,7 @@ with logs.to(snakemake.log[0]):
         has_sweep=study.sweep is not None,
         has_fairness=layout.has_fairness(protocols.values()),
         has_clock=layout.has_clock(protocols.values()),
+        has_budgets=layout.has_budgets(protocols.values()),
         curves_file=Path(snakemake.input.cells),
     )
     report.render(sources, Path(snakemake.output[0]))
