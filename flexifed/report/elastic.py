@@ -6,8 +6,8 @@ import pandas as pd
 
 from flexifed.analysis import elastic, speed
 from flexifed.analysis.titles import title
-from flexifed.analysis.typeset import Grid, block_title, blocks, points
-from flexifed.report.parts import Part, Section, Sources
+from flexifed.analysis.typeset import block_title, blocks
+from flexifed.report.parts import Grid, Part, Section, Sources, points
 
 HEADING = "Budgets"
 
