@@ -1,6 +1,7 @@
 """Names as people read them, for tables, figures and the report."""
 
 from flexifed.settings import registry
+from flexifed.sharing.regions import Member
 
 STRATEGIES = ("standalone", "clustered_fl", "basic_common", "clustered_common", "max_common")
 """The strategies in the order of the paper's Table 1; strategies of your own follow them."""
@@ -38,6 +39,9 @@ _TITLES = {
     "q_fedavg": "q-FedAvg",
     "server_rate": "Server rate",
     "power_of_choice": "Power-of-Choice",
+    "elf": "eLF",
+    "heterofl": "HeteroFL",
+    "fedrolex": "FedRolex",
     "personal_users": "Personal users",
     # Settings of a strategy under a name of its own, in config/studies/.
     "oort_fedscale": "Oort (FedScale)",
@@ -71,6 +75,15 @@ def version_title(family: str, version: str) -> str:
     versions = registry.constant("family", family, "VERSIONS")
     titles: dict[str, str] = dict(zip(versions, registry.constant("family", family, "TITLES"), strict=True))
     return titles.get(version, version)
+
+
+def member_title(family: str, member: Member) -> str:
+    """Title of a member: ResNet-32 at width 0.5, or 64 % of ResNet-32's values."""
+    title = version_title(family, member.version)
+    narrower = f" at width {member.width:g}" if member.width < 1 else ""
+    return f"{title}{narrower}" + (
+        f", {1 - member.sparsity:.0%} of its values".replace("%", " %") if member.sparsity else ""
+    )
 
 
 def strategy_rank(strategy: str) -> int:

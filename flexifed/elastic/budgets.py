@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flexifed.analysis.titles import member_title, version_title
 from flexifed.elastic import costs, masks
 from flexifed.elastic.costs import Cost
 from flexifed.settings import registry
@@ -145,10 +146,11 @@ def _largest(of: _Costs, cuts: str, tier: str, level: float, budgets: Budgets) -
             return max(fitting, key=lambda member: (of.share(member), member.width))
         smallest = min([*some, *([smallest] if smallest else [])], key=of.share)
     assert smallest is not None
+    largest = version_title(of.family, of.versions[-1])
     raise UserError(
-        f"tier {tier!r} can afford {level:g} of the {budgets.measure} of the largest {of.family}; cut by "
-        f"{cuts.replace('_', ' ')}, the smallest member ({smallest.version} at width {smallest.width:g}) takes "
-        f"{of.share(smallest):.3g}. Raise this entry of `budgets.levels`, or use a strategy that cuts otherwise."
+        f"tier {tier!r} can afford {level:g} of the {words(budgets.measure)} of {largest}. Cut by "
+        f"{cuts.replace('_', ' ')}, the smallest member, {member_title(of.family, smallest)}, takes "
+        f"{of.share(smallest):.3g}: raise this entry of `budgets.levels`, or let the strategy cut otherwise."
     )
 
 
@@ -179,28 +181,48 @@ def _sparsities(budgets: Budgets) -> list[float]:
     return [budgets.pruning.sparsity_after(number) for number in range(budgets.pruning.rounds + 1)]
 
 
-def cuts_of(strategy: str, options: Mapping[str, Any]) -> str:
-    """How a strategy makes members smaller: its option `cuts`; by depth where it has none."""
-    known = registry.keywords("strategy", strategy, "groups")
-    return str(options.get("cuts", known["cuts"])) if "cuts" in known else "depth"
-
-
 def members(table: Table, strategy: str, options: Mapping[str, Any]) -> Mapping[str, Member]:
     """What the clients of each tier hold under a strategy; what the first tier can afford if all must hold the same.
 
     Raises:
         UserError: a tier can afford no member.
     """
-    found = table.of(cuts_of(strategy, options))
+    found = table.of(registry.cuts(strategy, options))
     if registry.constant("strategy", strategy, "ONE_VERSION", False):
         first = next(iter(found.values()))
         return dict.fromkeys(found, first)
     return found
 
 
+def describe(table: Table) -> str:
+    """A table as text: for every way to cut, shares that tiers can afford and take, and the members they hold."""
+    largest = version_title(table.family, registry.constant("family", table.family, "VERSIONS")[-1])
+    lines = [f"{largest} takes {_amount(table)}. Of this a tier can afford, and takes:"]
+    for cuts in CUTS:
+        lines += ["", f"cut by {cuts.replace('_', ' ')}"]
+        if cuts in table.faults:
+            lines.append(f"  {table.faults[cuts]}")
+        for tier, member in table.members.get(cuts, {}).items():
+            taken = f"{table.taken[cuts][tier]:.3g}"
+            lines.append(f"  {tier:<4} {table.levels[tier]:<8g} {taken:<8} {member_title(table.family, member)}")
+    return "\n".join(lines)
+
+
+def _amount(table: Table) -> str:
+    """What the largest version takes of the measure, with its unit."""
+    amount = table.largest[MEASURES[table.measure]] * (costs.BYTES if table.measure == "bytes" else 1)
+    units = {"bytes": "bytes each way in a round", "memory": "bytes of memory in training"}
+    return f"{amount:,} {units.get(table.measure, words(table.measure))}"
+
+
+def words(measure: str) -> str:
+    """A measure as people read it."""
+    return {"multiply_adds": "multiply-adds", "memory": "memory of training"}.get(measure, measure)
+
+
 def needs_masks(strategies: Iterable[tuple[str, Mapping[str, Any]]]) -> bool:
     """Whether one of these strategies, with its options, cuts single values."""
-    return any("sparsity" in cuts_of(strategy, options) for strategy, options in strategies)
+    return any("sparsity" in registry.cuts(strategy, options) for strategy, options in strategies)
 
 
 def write(table: Table, path: Path) -> None:

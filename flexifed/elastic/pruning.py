@@ -120,9 +120,10 @@ def iterate(alone: Federation, settings: Pruning) -> Masks:
         The masks of all rounds; with a tolerance, of those before the first one whose accuracy is outside it.
 
     Raises:
-        UserError: there are no epochs left behind those that are rewound to, or training diverged.
+        UserError: training diverged.
     """
-    early = _early(settings)
+    early = settings.rewind_epochs if settings.between == "rewind" else 0
+    assert early < settings.epochs, "flexifed.settings.checks refuses it"
     (client,) = alone.clients
     now = _copy(alone.server.initial(client), alone.device)
     removed = masks.nothing_removed(masks.prunable(alone.models[client.version]))
@@ -147,21 +148,6 @@ def iterate(alone: Federation, settings: Pruning) -> Masks:
             break
         accuracies.append(accuracy)
     return Masks(alone.plan.family, client.version, removed, tuple(accuracies))
-
-
-def _early(settings: Pruning) -> int:
-    """Epochs before those that are trained in every round.
-
-    Raises:
-        UserError: none is left for the rounds.
-    """
-    early = settings.rewind_epochs if settings.between == "rewind" else 0
-    if early >= settings.epochs:
-        raise UserError(
-            f"pruning: `rewind_epochs` is {early}, of {settings.epochs} `epochs`: none is left to train after "
-            "rewinding. Rewind to an earlier one."
-        )
-    return early
 
 
 def _train(alone: Federation, now: Weights, removed: Mapping[str, Tensor], epochs: range) -> None:

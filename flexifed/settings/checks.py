@@ -5,11 +5,13 @@ Each check yields the faults that it finds, at their places in what it is given.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from flexifed.settings import registry
 from flexifed.settings.faults import Fault, Place
-from flexifed.settings.protocol import FinalNumber, Partition, Protocol
+from flexifed.settings.protocol import FinalNumber, Partition, Protocol, Pruning
+from flexifed.sharing.places import nested
 from flexifed.system.errors import UserError
 
 
@@ -89,18 +91,38 @@ def _tiers(given: Protocol, families: list[str]) -> Iterator[Fault]:
     if not given.versions or len(set(given.versions)) < len(given.versions):
         yield Fault(("versions",), f"name each tier once, and at least one; got {list(given.versions)}.")
     if len(levels) != len(given.versions):
-        text = f"{len(levels)} levels for {len(given.versions)} tiers ({', '.join(given.versions)}); give one for each."
-        yield Fault(("budgets", "levels"), text, (("versions",),))
-    if sorted(set(levels)) != list(levels):
-        yield Fault(
-            ("budgets", "levels"), f"levels ascend from the smallest budget to the largest; got {list(levels)}."
+        text = (
+            f"{_counted(len(levels), 'level')} for {_counted(len(given.versions), 'tier')} "
+            f"({', '.join(given.versions)}); give one for each."
         )
+        yield Fault(("budgets", "levels"), text, (("versions",),))
+    for number, (lower, level) in enumerate(pairwise(levels), 1):
+        if level <= lower:
+            text = f"levels ascend from the smallest budget to the largest; {level:g} follows {lower:g}."
+            yield Fault(("budgets", "levels", number), text)
+    yield from _pruning(given.budgets.pruning)
+
+
+def _pruning(pruning: Pruning) -> Iterator[Fault]:
+    """Some epochs are left to train after rewinding."""
+    if pruning.between == "rewind" and pruning.rewind_epochs >= pruning.epochs:
+        place: Place = ("budgets", "pruning")
+        text = (
+            f"rewinds to the weights after {pruning.rewind_epochs} of {pruning.epochs} epochs, which leaves none to "
+            "train: use fewer `rewind_epochs`, or more `epochs`."
+        )
+        yield Fault((*place, "rewind_epochs"), text, ((*place, "epochs"),))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _clients(given: Protocol) -> Iterator[Fault]:
     n = len(given.versions)
     if n and given.clients % n:
-        text = f"{given.clients} clients cannot hold {n} versions in equal numbers; use a multiple of {n}."
+        parts = f"hold {n} versions" if given.budgets is None else f"be in {n} tiers"
+        text = f"{given.clients} clients cannot {parts} in equal numbers; use a multiple of {n}."
         yield Fault(("clients",), text, reads=(("versions",),))
     if isinstance(given.participants, int) and given.participants > given.clients:
         text = f"{given.participants} participants of {given.clients} clients; ask for at most {given.clients}."
@@ -124,12 +146,45 @@ def strategy(name: str, given: Protocol, *place: Any) -> Iterator[Fault]:
 def _by_place(name: str, given: Protocol, *place: Any) -> Iterator[Fault]:
     """Strategies that cut members from the largest version need budgets, and begin with its values."""
     if given.budgets is None:
-        yield Fault(
-            place, f"{name!r} cuts members of a family to what clients can afford: give the protocol `budgets`."
+        text = (
+            f"{name!r} cuts members of a family to what clients can afford: run it with protocols that have `budgets`."
         )
+        yield Fault(place, text, (("budgets",),))
     if given.initial_weights == "per_client":
         text = f"members under {name!r} begin as parts of one model: use `initial_weights: per_version`."
         yield Fault(place, text, (("initial_weights",),))
+    if given.classifier != "same_architecture":
+        text = f"{name!r} averages fully connected layers as it does others: use `classifier: same_architecture`."
+        yield Fault(place, text, (("classifier",),))
+    if given.common_layers is not None:
+        text = f"{name!r} averages every layer by its place: use it without `common_layers`."
+        yield Fault(place, text, (("common_layers",),))
+
+
+def members(
+    strategy: str, chosen: Mapping[str, Any], families: Iterable[str], given: Protocol, *place: Any
+) -> Iterator[Fault]:
+    """The families of a list can be cut as a strategy, with its options, does it."""
+    if given.budgets is None or strategy not in registry.names("strategy"):
+        return
+    if not registry.constant("strategy", strategy, "BY_PLACE", False):
+        return
+    cuts = registry.cuts(strategy, chosen)
+    for number, family in enumerate(families):
+        if family in registry.names("family") and (text := _uncut(family, cuts)):
+            yield Fault((*place, number), f"{strategy!r} cuts by {cuts.replace('_', ' ')}, and {text}")
+
+
+def _uncut(family: str, cuts: str) -> str | None:
+    """Why a family has no members that are smaller in this way; None where it has."""
+    if "width" in cuts and "width" not in registry.keywords("family", family):
+        return f"{family!r} has no option `width`, so that none of its members is narrower."
+    if "depth" in cuts and not registry.constant("family", family, "NESTED", True):
+        return (
+            f"the versions of {family!r} are unrelated networks, none a part of another. Families whose shallow "
+            f"versions are parts of the deepest: {', '.join(nested())}."
+        )
+    return None
 
 
 def one_version(name: str, versions: Iterable[str]) -> str:

@@ -103,6 +103,12 @@ def metric_title(dataset: str) -> str:
     return found
 
 
+def cuts(strategy: str, options: Mapping[str, Any]) -> str:
+    """How a strategy makes members of a family smaller: its option `cuts`; by depth where it has none."""
+    known = keywords("strategy", strategy, "groups")
+    return str(options.get("cuts", known["cuts"])) if "cuts" in known else "depth"
+
+
 def allowed(kind: str, name: str) -> dict[str, tuple[Any, ...]]:
     """A plugin's constant `ALLOWED`: for an option its words (none: any text), or its least and most number (None: no
     bound).
@@ -150,6 +156,12 @@ def check_options(kind: str, name: str, options: Mapping[str, Any]) -> None:
 
 def wrong_options(kind: str, name: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The options of a plugin that `check_options` refuses, and why."""
+    wrong = list(_wrong_alone(kind, name, options))
+    yield from wrong or _apart(kind, name, keywords(kind, name) | dict(options))
+
+
+def _wrong_alone(kind: str, name: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The options that are wrong whatever the others are."""
     known, limits = keywords(kind, name), allowed(kind, name)
     for key, value in options.items():
         if key not in known:
@@ -159,6 +171,15 @@ def wrong_options(kind: str, name: str, options: Mapping[str, Any]) -> Iterator[
             yield key, f"option {key!r} of {kind} {name!r} must be {wanted}, got {value!r}."
         elif key in limits and (text := _beyond(f"{key} of {kind} {name!r}", value, limits[key])):
             yield key, text
+
+
+def _apart(kind: str, name: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Options that do not go together, by the constant `ONLY_WITH`: option, value, and what another option must be."""
+    needs: dict[str, dict[str, tuple[str, Any]]] = constant(kind, name, "ONLY_WITH", {})
+    for key, of_values in needs.items():
+        other, value = of_values.get(options[key], (key, options[key]))
+        if options[other] != value:
+            yield key, f"`{key}: {options[key]}` goes with `{other}: {value}` only, not with `{options[other]}`."
 
 
 def _fits(value: Any, default: Any) -> bool:

@@ -36,6 +36,21 @@ def places(family: str, version: str, layers: Sequence[str]) -> tuple[str, ...]:
     return tuple(place(version, layer) for layer in layers) if place else tuple(layers)
 
 
+def in_largest(family: str, version: str, layers: Sequence[str], largest: Sequence[str]) -> tuple[str, ...]:
+    """The same, for a family in which the largest version may be the only one that lies in itself.
+
+    Args:
+        family: registered name.
+        version: one of its `VERSIONS`.
+        layers: names of all layers of that version's chain.
+        largest: those of the largest version.
+
+    Raises:
+        UserError: as `places` does.
+    """
+    return tuple(layers) if tuple(layers) == tuple(largest) else places(family, version, layers)
+
+
 def nested() -> tuple[str, ...]:
     """The families with more than one version whose versions lie in the largest one."""
     return tuple(

@@ -9,7 +9,6 @@ nothing, so that the mean is over its owners (as in HeteroFL); the client's laye
 from collections.abc import Iterator
 
 from flexifed.sharing.regions import Places, Region
-from flexifed.system.errors import UserError
 from flexifed.training.rules import Fill, Filled, Rule
 
 BY_PLACE = True
@@ -18,18 +17,12 @@ ALLOWED = {
     "cuts": ("depth", "depth_and_width", "depth_and_sparsity"),
     "fill": ("zeros", "owners", "previous_layer", "random"),
 }
+ONLY_WITH = {"fill": {"previous_layer": ("cuts", "depth"), "random": ("cuts", "depth")}}
+"""These stand for whole layers, and not for channels or single values."""
 
 
-def groups(places: Places, *, cuts: str = "depth", fill: Fill = "zeros") -> Iterator[Region]:
-    """Every layer is averaged among all clients; `cuts` says what members are smaller by.
-
-    Raises:
-        UserError: a layer, or random values, are to stand for channels or for single values.
-    """
-    if cuts != "depth" and fill in ("previous_layer", "random"):
-        raise UserError(
-            f"elf: `fill: {fill}` stands for whole layers, and `cuts: {cuts}` cuts more; use zeros or owners."
-        )
+def groups(places: Places, *, cuts: str = "depth") -> Iterator[Region]:
+    """Every layer is averaged among all clients; `cuts` says what members are smaller by."""
     for place, clients in places.items():
         yield Region(place, clients)
 

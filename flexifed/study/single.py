@@ -106,6 +106,8 @@ def _faults(job: Job, source: Source) -> Iterator[Fault]:
     yield from checks.name("strategy", job.strategy_file, *named)
     yield from checks.options("strategy", job.strategy_file, job.strategy_options, "settings", "strategy_options")
     yield from checks.strategy(job.strategy_file, job.protocol, *named)
+    for fault in checks.members(job.strategy_file, job.strategy_options, [cell.family], job.protocol):
+        yield Fault(("cell", "family"), fault.text)
     yield from checks.options("dataset", cell.dataset, source.options, "source", "options")
     if cell.dataset in registry.names("dataset"):
         for key, text in wrong_source(cell.dataset, source.local, source.archives):

@@ -90,21 +90,25 @@ def _block(study: "Study", number: int, block: "Block") -> Iterator[Fault]:
     yield from checks.name("dataset", block.dataset, *place, "dataset")
     yield from checks.names("family", block.families, *place, "families")
     yield from _named(study, block.strategies or [], *place, "strategies")
-    yield from _one_version(study, number, block)
+    yield from _members(study, number, block)
     for i, protocol in enumerate(block.protocols or []):
         yield from checks.known("protocol", protocol, study.protocols, *place, "protocols", i)
     yield from _kinds(study, number, block)
 
 
-def _one_version(study: "Study", number: int, block: "Block") -> Iterator[Fault]:
-    """Strategies that average whole models get clients that hold the same one."""
+def _members(study: "Study", number: int, block: "Block") -> Iterator[Fault]:
+    """Strategies that average whole models get clients that hold the same one, and those that cut, what can be cut."""
     given = ("strategies",) if block.strategies is None else ("blocks", number, "strategies")
     for protocol in block.protocols or study.protocols:
         if protocol in study.protocols:
             resolved, _ = _resolved(study.layers(protocol))
             for i, name in enumerate(block.strategies or study.strategies):
-                file, _ = study.strategy(name)
-                for fault in checks.strategy(file or name, resolved, *given, i):
+                file, options = study.strategy(name)
+                its_families = ("blocks", number, "families")
+                for fault in (
+                    *checks.strategy(file or name, resolved, *given, i),
+                    *checks.members(file or name, options, block.families, resolved, *its_families),
+                ):
                     yield Fault(fault.place, fault.text, (("protocols", protocol),))
 
 

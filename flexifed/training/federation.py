@@ -267,7 +267,8 @@ def _round_of(pruning: Pruning, pruned: Masks, tier: str, member: Member) -> int
         raise UserError(
             f"tier {tier!r} holds {member.version} at a sparsity of {member.sparsity:.3f}, and pruning ended after "
             f"{pruned.rounds} rounds, at {pruned.sparsities[-1]:.3f}, since accuracy fell by more than `tolerance`. "
-            "Raise `budgets.pruning.tolerance`, or lower `budgets.sparsest`."
+            f"Raise `budgets.pruning.tolerance`, or let tiers do with less sparse members: `budgets.sparsest` of "
+            f"{pruned.sparsities[-1]:.3f} or less, higher `budgets.levels`."
         )
     return number
 

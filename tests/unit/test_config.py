@@ -508,3 +508,124 @@ def test_a_key_that_is_there_twice_is_refused_with_its_line(tmp_path: Path, twic
     path.write_text(f"{twice}\n" + yaml.safe_dump({k: v for k, v in STUDY.items() if k != "seeds"}) + "seeds: [1]\n")
     with pytest.raises(UserError, match=r"study\.yaml:\d+: (seeds|families\.vgg): this key is already on line \d"):
         config.read(path)
+
+
+# Budgets
+
+ELASTIC: dict[str, Any] = {
+    "study": "elastic",
+    "blocks": [{"dataset": "cifar10", "families": ["resnet"]}],
+    "strategies": ["elf"],
+    "seeds": [0],
+    "protocols": {
+        "tiers": {"preset": "clean", "clients": 4, "versions": ["B1", "B2"], "budgets": {"levels": [0.5, 1]}}
+    },
+}
+
+
+def elastic(protocol: dict[str, Any], **study: Any) -> dict[str, Any]:
+    """The study with some values of its protocol and some of its own replaced."""
+    return {**ELASTIC, "protocols": {"tiers": {**ELASTIC["protocols"]["tiers"], **protocol}}, **study}
+
+
+def test_tiers_are_in_place_of_versions() -> None:
+    protocol = config.parse(ELASTIC).protocol("tiers")
+    assert protocol.client_versions() == ("B1", "B1", "B2", "B2")
+    assert protocol.budgets is not None and protocol.budgets.levels == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        ({"budgets": {"levels": [0.25, 0.5, 1]}}, "budgets.levels: 3 levels for 2 tiers (B1, B2); give one for each."),
+        ({"budgets": {"levels": [1]}}, "budgets.levels: 1 level for 2 tiers (B1, B2); give one for each."),
+        (
+            {"budgets": {"levels": [1, 0.5]}},
+            "budgets.levels.1: levels ascend from the smallest budget to the largest; 0.5",
+        ),
+        (
+            {"budgets": {"levels": [0.5, 0.5]}},
+            "budgets.levels.1: levels ascend from the smallest budget to the largest; 0.5",
+        ),
+        ({"budgets": {"levels": [0.5, 1.5]}}, "budgets.levels.1: expected 1 or less, got 1.5."),
+        (
+            {"versions": ["B1", "V4"]},
+            "versions.1: 'V4' is a version of resnet; with `budgets` these are names of tiers",
+        ),
+        ({"versions": ["B1", "B1"]}, "versions: name each tier once, and at least one; got ['B1', 'B1']."),
+        ({"clients": 5}, "clients: 5 clients cannot be in 2 tiers in equal numbers; use a multiple of 2."),
+        (
+            {"budgets": {"levels": [0.5, 1], "pruning": {"between": "rewind", "rewind_epochs": 2, "epochs": 2}}},
+            "budgets.pruning.rewind_epochs: rewinds to the weights after 2 of 2 epochs, which leaves none to train: ",
+        ),
+    ],
+)
+def test_budgets_that_do_not_fit(protocol: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError) as raised:
+        config.parse(elastic(protocol))
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(f"protocols.tiers.{expected}")
+
+
+def test_epochs_to_rewind_to_matter_only_where_pruning_rewinds() -> None:
+    assert config.parse(elastic({"budgets": {"levels": [0.5, 1], "pruning": {"rewind_epochs": 9, "epochs": 2}}}))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        ({"budgets": None, "versions": ["V1", "V4"]}, "run it with protocols that have `budgets`."),
+        ({"initial_weights": "per_client"}, "begin as parts of one model: use `initial_weights: per_version`."),
+        ({"classifier": "all"}, "layers as it does others: use `classifier: same_architecture`."),
+        ({"common_layers": 3}, "averages every layer by its place: use it without `common_layers`."),
+    ],
+)
+def test_a_strategy_that_goes_by_place_needs_a_protocol_for_it(protocol: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError) as raised:
+        config.parse(elastic(protocol))
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith("strategies.0: ") and line.endswith(expected)
+    assert config.parse(elastic(protocol, strategies=["max_common"]))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "family", "strategy", "expected"),
+    [
+        ("cifar10", "cnn", "elf", "'elf' cuts by depth, and the versions of 'cnn' are unrelated networks"),
+        ("synthetic", "logistic", "heterofl", "'heterofl' cuts by width, and 'logistic' has no option `width`"),
+        ("synthetic", "logistic", "both", "'elf' cuts by depth and width, and 'logistic' has no option `width`"),
+        ("cifar10", "cnn", "heterofl", None),
+        ("cifar10", "cnn", "fedavg", None),
+        ("synthetic", "logistic", "sparse", None),
+    ],
+)
+def test_a_family_that_cannot_be_cut(dataset: str, family: str, strategy: str, expected: str | None) -> None:
+    """Narrower members need an option, shallower ones a deepest version that they are parts of."""
+    options = {
+        "both": {"strategy": "elf", "cuts": "depth_and_width"},
+        "sparse": {"strategy": "elf", "cuts": "depth_and_sparsity"},
+    }
+    blocks = [{"dataset": dataset, "families": [family]}]
+    study = elastic({}, blocks=blocks, strategies=[strategy], strategy_options=options)
+    if expected is None:
+        assert config.parse(study)
+        return
+    with pytest.raises(UserError) as raised:
+        config.parse(study)
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(f"blocks.0.families.0: {expected}")
+
+
+def test_models_of_tiers_are_not_kept() -> None:
+    with pytest.raises(
+        UserError, match=r"^keep_models: with `budgets` clients have no whole models: use `keep_models: none`"
+    ):
+        config.parse(elastic({}, keep_models="final"))
+
+
+def test_what_stands_for_layers_stands_for_no_channels() -> None:
+    options = {"wide": {"strategy": "elf", "cuts": "depth_and_width", "fill": "previous_layer"}}
+    with pytest.raises(
+        UserError, match=r"^strategy_options\.wide.fill: `fill: previous_layer` goes with `cuts: depth` only"
+    ):
+        config.parse(elastic({}, strategies=["wide"], strategy_options=options))

@@ -241,7 +241,6 @@ def test_rounds_end_before_accuracy_falls_too_far(
     ("keys", "protocol", "said"),
     [
         ({"proxy": 0.001}, PROTOCOL, "`proxy` is 0.001, which of 1,438 training samples is 1: too few"),
-        ({"between": "rewind", "rewind_epochs": 8}, PROTOCOL, "`rewind_epochs` is 8, of 8 `epochs`"),
         (
             {},
             dataclasses.replace(PROTOCOL, optimiser=Optimiser(learning_rate=1e30)),

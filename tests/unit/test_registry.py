@@ -65,6 +65,12 @@ def test_every_option_says_what_it_may_be_and_its_default_is_allowed(kind: str) 
         ),
         ("dataset", "cinic10", {"train": "valid"}, "Known: train, train+valid"),
         ("partitioner", "dirichlet", {"alpha": float("nan")}, "must be between 1e-06 and 1e+06, got nan"),
+        (
+            "strategy",
+            "elf",
+            {"cuts": "depth_and_width", "fill": "previous_layer"},
+            "`fill: previous_layer` goes with `cuts: depth` only, not with `depth_and_width`.",
+        ),
         ("partitioner", "iid", {"parts": -1}, "parts of partitioner 'iid' must be 0 or more, got -1"),
     ],
 )

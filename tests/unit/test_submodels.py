@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from flexifed import models
 from flexifed.devices import fleet
 from flexifed.models._blocks import ScaledReLU
+from flexifed.elastic import masks
 from flexifed.settings import registry
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Budgets, Devices, Optimiser, Pruning
@@ -24,6 +25,7 @@ from flexifed.sharing.layers import Chain, Layer, chain
 from flexifed.sharing.places import nested, places
 from flexifed.sharing.plan import Average, Plan, layer_names
 from flexifed.sharing.regions import Member
+from flexifed.system.errors import UserError
 from flexifed.training import weights
 from flexifed.training.client import samples_of_turn
 from flexifed.training.rules import Filled
@@ -351,6 +353,22 @@ def test_masked_values_do_not_exist(tmp_path: Path) -> None:
             assert turn.weights.values[mask.values == 0].count_nonzero() == 0
             existing = sum(int(m.sum()) for m in mask.state().values() if m.is_floating_point())
             assert f.attendance.traffic[turn.client.id] == 4 * existing
+
+
+def test_pruning_that_ended_too_soon_is_told_with_what_a_tier_needs(tmp_path: Path) -> None:
+    """Before training: no round of pruning was within its tolerance."""
+    job = of("elf", options={"cuts": "depth_and_sparsity"}, family="mlp")
+    shape, classes = (1, 32, 32), 4
+    whole = planning.build_member("mlp", Member("V4"), shape, classes, job.family_options)
+    removed = masks.nothing_removed(masks.prunable(whole))
+    masks.write(masks.Masks("mlp", "V4", removed, (0.9,)), tmp_path / "masks.seed0.safetensors")
+    with pytest.raises(UserError) as raised:
+        federations.assemble(tmp_path, job)
+    assert str(raised.value) == (
+        "tier 'B1' holds V1 at a sparsity of 0.590, and pruning ended after 0 rounds, at 0.000, since accuracy fell by "
+        "more than `tolerance`. Raise `budgets.pruning.tolerance`, or let tiers do with less sparse members: "
+        "`budgets.sparsest` of 0.000 or less, higher `budgets.levels`."
+    )
 
 
 def test_the_clock_counts_the_work_of_a_member(tmp_path: Path) -> None:

@@ -237,8 +237,7 @@ def masks_of(wildcards):
     if protocol_of(wildcards).budgets is None:
         return []
     file, options = STUDY.strategy(wildcards.strategy)
-    cuts = (registry.keywords("strategy", file or wildcards.strategy) | options).get("cuts", "")
-    return MASKS if "sparsity" in cuts else []
+    return MASKS if "sparsity" in registry.cuts(file or wildcards.strategy, options) else []
 
 
 def pruned_with(wildcards):
