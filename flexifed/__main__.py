@@ -9,13 +9,13 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from flexifed.crate import LICENCE
 from flexifed.reference.queue import FILE
-from flexifed.settings import registry
+from flexifed.settings import checks, registry
 from flexifed.settings.cell import Cell
-from flexifed.settings.protocol import Protocol
+from flexifed.settings.protocol import Budgets, Protocol
 from flexifed.system import logs, provenance
 from flexifed.system.errors import UserError
 from flexifed.system.interruption import EXIT_CODE, Interrupted
@@ -33,6 +33,7 @@ CONFIG: Any = {
 }
 REFERENCE = Path("results/reference/full-width")
 DEVICE = "cpu, cuda, cuda:1 ... (default: a GPU if there is one)"
+MEASURES = get_args(get_type_hints(Budgets)["measure"])
 FIELDS = tuple(field.name for field in dataclasses.fields(Cell))
 
 EXAMPLES = """\
@@ -81,6 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("strategy", help="e.g. max_common")
     plan.add_argument("--clients", type=_positive, default=Protocol().clients, help="default: %(default)s")
     plan.add_argument("--classifier", choices=("same_architecture", "none", "all"), default=Protocol().classifier)
+    plan.add_argument("--budgets", type=_shares, help="what tiers of clients can afford, e.g. 0.1,0.25,0.5,1")
+    plan.add_argument("--measure", choices=MEASURES, default=Budgets().measure, help="of what (default: %(default)s)")
+    plan.add_argument("--cuts", help="an option of the strategy, e.g. depth_and_width")
+    plan.add_argument("--shape", type=_shape, help="of a sample, e.g. 3,32,32 (default: that of a typical data set)")
+    plan.add_argument("--classes", type=_positive, help="how many there are (default: likewise)")
     plan.set_defaults(run=_plan)
 
     cells = commands.add_parser("cells", help="check a study, list its cells, and say which of them have been run")
@@ -159,6 +165,20 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    try:
+        shares = tuple(float(each) for each in text.split(","))
+    except ValueError:
+        shares = ()
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of shares above 0, up to 1, such as 0.25,1")
+    return shares
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    return tuple(_positive(each) for each in text.split(","))
 
 
 def _minutes(text: str) -> float:
@@ -242,11 +262,18 @@ def _run(arguments: argparse.Namespace) -> None:
 def _plan(arguments: argparse.Namespace) -> None:
     registry.check("family", arguments.family)
     registry.check("strategy", arguments.strategy)
+    if arguments.budgets:
+        _plan_with_budgets(arguments)
+        return
+    if registry.constant("strategy", arguments.strategy, "BY_PLACE", False):
+        raise UserError(
+            f"{arguments.strategy!r} cuts members of a family to what clients can afford: say how much, e.g. with "
+            "--budgets 0.1,0.25,0.5,1."
+        )
     versions = registry.constant("family", arguments.family, "VERSIONS")
     if registry.constant("strategy", arguments.strategy, "ONE_VERSION", False):
         versions = versions[:1]
-    if arguments.clients < 1 or arguments.clients % len(versions):
-        raise UserError(f"--clients {arguments.clients}: use a multiple of {len(versions)}, the number of versions.")
+    _check_clients(arguments.clients, len(versions), "versions")
     from flexifed.sharing import planning
 
     protocol = Protocol(clients=arguments.clients, versions=versions, classifier=arguments.classifier)
@@ -256,6 +283,52 @@ def _plan(arguments: argparse.Namespace) -> None:
         versions=protocol.client_versions(),
         classifier=protocol.classifier,
         options={},
+    )
+    print(planning.describe(made))
+
+
+def _check_clients(clients: int, number: int, of: str) -> None:
+    if clients % number:
+        raise UserError(f"--clients {clients}: use a multiple of {number}, the number of {of}.")
+
+
+def _plan_with_budgets(arguments: argparse.Namespace) -> None:
+    """Print the table of budgets, and the plan of clients that hold what they can afford."""
+    family, strategy = arguments.family, arguments.strategy
+    levels = arguments.budgets
+    _check_clients(arguments.clients, len(levels), "budgets")
+    tiers = tuple(f"B{number}" for number in range(1, len(levels) + 1))
+    protocol = Protocol(
+        clients=arguments.clients,
+        versions=tiers,
+        budgets=Budgets(measure=arguments.measure, levels=levels),
+        classifier=arguments.classifier,
+    )
+    options = {"cuts": arguments.cuts} if arguments.cuts else {}
+    faults = [
+        *checks.protocol(protocol, [family]),
+        *checks.options("strategy", strategy, options),
+        *checks.strategy(strategy, protocol),
+        *checks.members(strategy, options, [family], protocol),
+    ]
+    if faults:
+        raise UserError("\n".join(fault.text for fault in faults))
+    from flexifed.elastic import budgets
+    from flexifed.sharing import planning
+
+    kind = registry.constant("family", family, "KIND")
+    shape = arguments.shape or planning.SHAPES[kind]
+    table = budgets.look_up(family, shape, arguments.classes or planning.CLASSES[kind], {}, protocol)
+    print(f"{budgets.describe(table)}\n")
+    made = planning.for_members(
+        family,
+        strategy,
+        tiers=protocol.client_versions(),
+        members=budgets.members(table, strategy, options),
+        shape=table.shape,
+        classes=table.classes,
+        classifier=protocol.classifier,
+        strategy_options=options,
     )
     print(planning.describe(made))
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
 from torch import nn
 
 from flexifed import models
+from flexifed.analysis.titles import member_title, version_title
 from flexifed.settings import checks, registry
 from flexifed.sharing import prefix_tree
 from flexifed.sharing.layers import Chain, chain
-from flexifed.sharing.places import places
+from flexifed.sharing.places import in_largest
 from flexifed.sharing.plan import Average, Plan, check, first_layer, layer_names, ranges
 from flexifed.sharing.regions import Member, Region
 from flexifed.system.errors import UserError
@@ -49,7 +51,8 @@ def for_family(
     """
     if registry.constant("strategy", strategy, "BY_PLACE", False):
         raise UserError(
-            f"{strategy!r} cuts members of a family to what clients can afford: give the protocol `budgets`."
+            f"{strategy!r} cuts members of a family to what clients can afford: run it with protocols that have "
+            "`budgets`."
         )
     kind = registry.load("family", family).KIND
     shape, classes = SHAPES[kind], CLASSES[kind]
@@ -164,7 +167,7 @@ def _holders(
     for tier, member in members.items():
         layers = whole[member.version]
         names = layer_names(layers)
-        lie = names if member.version == largest else places(family, member.version, names)
+        lie = in_largest(family, member.version, names, layer_names(whole[largest]))
         of_tier[tier] = [
             place if layer.signature == signatures[place] else f"{place} {layer.signature} x {member.width:g}"
             for place, layer in zip(lie, layers, strict=True)
@@ -275,36 +278,69 @@ def _across_versions(groups: Iterable[Average], chains: Sequence[Chain]) -> list
 
 
 def describe(plan: Plan) -> str:
-    """A plan as text: for every version, its layers and who averages them; runs of layers share a line."""
-    known = registry.constant("family", plan.family, "VERSIONS")
-    titles = dict(zip(known, registry.constant("family", plan.family, "TITLES"), strict=True))
+    """A plan as text: for every version or tier, its layers and who averages them; runs of layers share a line."""
     holders: dict[tuple[str, tuple[tuple[str, str, str], ...]], list[int]] = {}
     for client, version in enumerate(plan.versions):
         holders.setdefault((version, tuple(_lines(plan, client))), []).append(client)
-    lines = [f"{plan.strategy} for {plan.family}, classifier: {plan.classifier}"]
+    lines = [f"{plan.strategy} for {plan.family}, {_matched(plan)}"]
     for (version, rows), clients in holders.items():
-        lines += ["", f"{version} = {titles[version]}: {_clients(clients)}"]
+        lines += ["", f"{version} = {_held(plan, version)}: {_clients(clients)}"]
         lines += [f"  {depths:<7} {names:<44} {partners}".rstrip() for depths, names, partners in rows]
     return "\n".join(lines)
 
 
+def _matched(plan: Plan) -> str:
+    """What the layers of different clients are matched by, and which channels narrower members have."""
+    if plan.largest is None:
+        return f"classifier: {plan.classifier}"
+    by_place = f"by place in {version_title(plan.family, plan.largest)}"
+    if all(member.width == 1 for member in plan.members.values()):
+        return by_place
+    (window,) = {group.window for group in plan.groups if group.window}
+    return f"{by_place}, channels: {_WINDOWS[window]}"
+
+
+_WINDOWS = {"leading": "the first ones", "rolling": "rolling on by one in every round"}
+
+
+def _held(plan: Plan, version: str) -> str:
+    """What the clients of a version or tier hold."""
+    if version not in plan.members:
+        return version_title(plan.family, version)
+    member = plan.members[version]
+    title = member_title(plan.family, member)
+    return title if member.work == 1 else f"{title}, {member.work:.2g} of the largest's multiply-adds"
+
+
 def _lines(plan: Plan, client: int) -> Iterator[tuple[str, str, str]]:
     """Depths, layer names and partners of each run of layers that a client averages with the same clients."""
-    names = plan.layers[plan.versions[client]]
+    version = plan.versions[client]
+    names = plan.layers[version]
     partners: list[tuple[int, ...]] = [()] * len(names)
     for group in plan.groups:
         if client in group.clients:
             partners[group.depths[group.clients.index(client)] - 1] = group.clients
-    start = 0
-    for end in range(1, len(names) + 1):
-        if end == len(names) or partners[end] != partners[start]:
-            single = end == start + 1
-            yield (
-                f"{start + 1}" if single else f"{start + 1}-{end}",
-                names[start] if single else f"{names[start]} .. {names[end - 1]}",
-                f"averaged by {_clients(partners[start])}" if partners[start] else "personal",
-            )
-            start = end
+    rows = zip(range(1, len(names) + 1), names, _lie(plan, version), partners, strict=True)
+    for (clients, moved), run in groupby(rows, lambda row: (row[3], row[1] != row[2])):
+        depths, ours, theirs, _ = zip(*run, strict=True)
+        yield ranges(depths), _span(ours), _partners(clients) + (f", as {_span(theirs)}" if moved else "")
+
+
+def _lie(plan: Plan, version: str) -> tuple[str, ...]:
+    """The places of the layers of a version or tier in the largest version; their own names if none matters."""
+    if plan.largest is None:
+        return plan.layers[version]
+    return in_largest(plan.family, plan.members[version].version, plan.layers[version], plan.layers[plan.largest])
+
+
+def _partners(clients: Sequence[int]) -> str:
+    if not clients:
+        return "personal"
+    return f"averaged by {_clients(clients)}" if len(clients) > 1 else f"held by {_clients(clients)} alone"
+
+
+def _span(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} .. {names[-1]}"
 
 
 def _clients(clients: Sequence[int]) -> str:

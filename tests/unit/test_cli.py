@@ -241,6 +241,17 @@ def test_a_plan_is_printed(folder: Path) -> None:
     assert "2-6     conv2 .. conv6" in text
 
 
+def test_the_table_of_budgets_is_printed_before_a_plan_that_needs_it(folder: Path) -> None:
+    arguments = ("plan", "mlp", "heterofl", "--clients", "4", "--budgets", "0.1,1")
+    text = flexifed(folder, *arguments, "--shape", "1,8,8", "--measure", "parameters").stdout
+    table, plan = text.split("\n\nheterofl for mlp, by place in MLP-5, channels: the first ones\n")
+    assert table.startswith("MLP-5 takes 135,610 parameters. Of this a tier can afford, and takes:\n\ncut by depth\n")
+    assert "cut by width\n  B1   0.1      0.0787   MLP-5 at width 0.25\n  B2   1        1        MLP-5\n" in table
+    assert "B1 = MLP-5 at width 0.25, " in plan and plan.endswith("averaged by clients 0-3\n")
+    cut = flexifed(folder, "plan", "vgg", "elf", "--budgets", "0.5,1", "--cuts", "depth_and_width").stdout
+    assert "B1 = VGG-19 at width 0.6875, 0.47 of the largest's multiply-adds: clients 0-3" in cut
+
+
 def test_how_many_clients_to_test(folder: Path) -> None:
     """As docs/devices.md has it; with a smaller deviation, a wider spread or more confidence they are more."""
     few = ("clients-to-test", "--clients", "290", "--deviation", "0.05")
@@ -256,6 +267,12 @@ def test_how_many_clients_to_test(folder: Path) -> None:
     [
         (("plan", "vgg", "max-common"), "unknown strategy 'max-common'. Did you mean 'max_common'?"),
         (("plan", "vgg", "max_common", "--clients", "6"), "--clients 6: use a multiple of 4"),
+        (("plan", "vgg", "elf"), "'elf' cuts members of a family to what clients can afford: say how much, e.g. with"),
+        (("plan", "vgg", "elf", "--budgets", "0.5,0.7,1"), "--clients 8: use a multiple of 3, the number of budgets"),
+        (("plan", "vgg", "elf", "--budgets", "1,0.5"), "from the smallest budget to the largest; 0.5 follows 1"),
+        (("plan", "vgg", "elf", "--budgets", "0.1,1"), "the smallest member, VGG-11, takes 0.412"),
+        (("plan", "cnn", "elf", "--budgets", "0.5,1"), "'elf' cuts by depth, and the versions of 'cnn' are unrelated"),
+        (("plan", "vgg", "elf", "--budgets", "0.5,1", "--cuts", "dept"), "Did you mean 'depth'?"),
         (("cell", "--config", "tiny.yaml", "digits", "resnet", *CELL[2:]), "unknown family in tiny.yaml: 'resnet'"),
         (("cells", "--config", "absent.yaml"), "absent.yaml: No such file or directory"),
         (("clients-to-test", "--clients", "9", "--deviation", "0"), "deviation 0 and spread 1 must be above 0"),
@@ -275,6 +292,8 @@ def test_a_mistake_is_an_error_and_not_a_traceback(folder: Path, arguments: tupl
     [
         (("cell", "--device", "gpu", *CELL), "argument --device: 'gpu': use cpu, cuda or cuda:N"),
         (("cell", "--device", "cuda:99", *CELL), "'cuda:99': PyTorch can use "),
+        (("plan", "vgg", "elf", "--budgets", "0,1"), "argument --budgets: '0,1' is not a list of shares above 0"),
+        (("plan", "vgg", "elf", "--shape", "3,x"), "argument --shape: 'x' is not a whole number of 1 or more"),
         (("reference", "--jobs", "0"), "argument --jobs: '0' is not a whole number of 1 or more"),
         (("reference", "--minutes", "-1"), "argument --minutes: '-1' is not a number of 0 or more"),
         (("pack", "--mib", "0", "digits", "pieces"), "argument --mib: '0' is not a whole number of 1 or more"),

@@ -18,6 +18,7 @@ from flexifed.data.partition import ClientSamples
 from flexifed.figures import class_mix, convergence, final_numbers, overview, sharing, style
 from flexifed.settings.cell import Cell
 from flexifed.sharing import plan, planning
+from flexifed.sharing.regions import Member
 from tests.unit.results import PROTOCOL, cut_off, write_study
 
 VERSIONS = ("V1", "V1", "V2", "V2")
@@ -148,6 +149,36 @@ def test_sharing_draws_every_layer_once(vgg_plans: list[plan.Plan]) -> None:
     assert cells_by_colour(figure.axes[2]) == {everybody: 4, personal: 44}
     assert cells_by_colour(figure.axes[4]) == {everybody: 4, first: 20, second: 24}
     assert legend(figure) == ["all clients", "VGG-11", "VGG-13", "personal"]
+
+
+def test_sharing_by_place_leaves_gaps_where_a_member_has_no_layer() -> None:
+    """VGG-11 has one convolution in each of the first two stages, and two of four in each of the others."""
+    members = {"B1": Member("V1"), "B2": Member("V4")}
+    plans = [
+        planning.for_members("vgg", strategy, tiers=("B1", "B2"), members=members, shape=(3, 32, 32), classes=10)
+        for strategy in ("max_common", "elf")
+    ]
+    figure = sharing.draw(plans)
+    by_prefix, by_place = figure.axes
+    for panel in figure.axes:
+        assert [tick.get_text() for tick in panel.get_yticklabels()] == ["B1: VGG-11", "B2: VGG-19"]
+        cells = [(p.get_x(), p.get_y()) for p in panel.patches if isinstance(p, Rectangle)]
+        assert [round(x + 0.46) for x, y in cells if y < 0.5] == [1, 3, 5, 6, 9, 10, 13, 14, 17, 18, 19]
+    assert cells_by_colour(by_prefix) == {sharing._SET_COLOURS[0].lower(): 2, sharing.PERSONAL.lower(): 28}
+    everybody, alone = (colour.lower() for colour in sharing._SET_COLOURS[:2])
+    assert cells_by_colour(by_place) == {everybody: 22, alone: 8}
+    assert by_place.get_xlabel() == "layer of VGG-19, from input to output"
+    assert legend(figure) == ["all clients", "B2", "personal"]
+
+
+def test_the_rows_of_a_plan_say_what_its_tiers_hold() -> None:
+    members = {"B1": Member("V1", 0.5, 0.36), "B2": Member("V4")}
+    made = planning.for_members(
+        "mlp", "heterofl", tiers=("B1", "B2", "B2"), members=members, shape=(1, 8, 8), classes=10
+    )
+    (panel,) = sharing.draw([made]).axes
+    rows = {tick.get_text(): y for tick, y in zip(panel.get_yticklabels(), panel.get_yticks(), strict=True)}
+    assert rows == {"B1: MLP-2 at width 0.5, 64 % of its values": 0, "B2: MLP-5": 1.5}
 
 
 def test_the_same_figure_has_the_same_bytes(tmp_path: Path, vgg_plans: list[plan.Plan]) -> None:

@@ -14,6 +14,7 @@ from flexifed.settings.rng import torch_stream
 from flexifed.sharing import plan, planning
 from flexifed.sharing.layers import Chain, Layer, chain
 from flexifed.sharing.plan import Average, Plan
+from flexifed.sharing.regions import Member
 from flexifed.system.errors import UserError
 from flexifed.training import parts
 from tests import averages
@@ -257,6 +258,59 @@ def test_a_plan_without_groups_can_be_stored(tmp_path: Path) -> None:
 
 def test_described_plan() -> None:
     assert planning.describe(make("max_common", "all")) == DESCRIBED
+
+
+BY_DEPTH = """\
+elf for charcnn, by place in CharCNN-6
+
+B1 = CharCNN-4, 0.89 of the largest's multiply-adds: clients 0-1
+  1-3     conv1 .. conv3                               averaged by clients 0-2
+  4       conv4                                        averaged by clients 0-2, as conv6
+  5       fc1                                          averaged by clients 0-1
+  6-7     fc2 .. fc3                                   averaged by clients 0-2
+
+B2 = CharCNN-6: client 2
+  1-3     conv1 .. conv3                               averaged by clients 0-2
+  4-5     conv4 .. conv5                               held by client 2 alone
+  6       conv6                                        averaged by clients 0-2
+  7       fc1                                          held by client 2 alone
+  8-9     fc2 .. fc3                                   averaged by clients 0-2"""
+
+BY_DEPTH_WIDTH_AND_SPARSITY = """\
+fedrolex for mlp, by place in MLP-5, channels: rolling on by one in every round
+
+B1 = MLP-2 at width 0.5, 64 % of its values, 0.21 of the largest's multiply-adds: client 0
+  1-2     fc1 .. output                                averaged by clients 0-1
+
+B2 = MLP-5: client 1
+  1       fc1                                          averaged by clients 0-1
+  2-4     fc2 .. fc4                                   held by client 1 alone
+  5       output                                       averaged by clients 0-1"""
+
+
+@pytest.mark.parametrize(
+    ("family", "strategy", "tiers", "member", "largest", "expected"),
+    [
+        ("charcnn", "elf", ("B1", "B1", "B2"), Member("V2", work=0.89), "V4", BY_DEPTH),
+        ("mlp", "fedrolex", ("B1", "B2"), Member("V1", 0.5, 0.36, 0.2096), "V4", BY_DEPTH_WIDTH_AND_SPARSITY),
+    ],
+)
+def test_a_plan_with_budgets_is_described_by_tier_and_place(
+    family: str, strategy: str, tiers: Sequence[str], member: Member, largest: str, expected: str
+) -> None:
+    """The first fully connected layer of a shallow CharCNN reads more features, and is not the deepest's."""
+    shape = (1024,) if family == "charcnn" else (1, 8, 8)
+    members = {"B1": member, "B2": Member(largest)}
+    made = planning.for_members(family, strategy, tiers=tiers, members=members, shape=shape, classes=10)
+    assert planning.describe(made) == expected
+
+
+def test_a_plan_of_prefixes_with_budgets_is_described_by_tier() -> None:
+    members = {"B1": Member("V1", work=0.5), "B2": Member("V2")}
+    made = planning.for_members("mlp", "max_common", tiers=("B1", "B2"), members=members, shape=(1, 8, 8), classes=10)
+    header, _, first, *_ = planning.describe(made).splitlines()
+    assert header == "max_common for mlp, classifier: same_architecture"
+    assert first == "B1 = MLP-2, 0.5 of the largest's multiply-adds: client 0"
 
 
 @pytest.mark.parametrize(
