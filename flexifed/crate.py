@@ -19,7 +19,18 @@ from flexifed.system.errors import UserError
 LICENCE = "https://spdx.org/licenses/MIT"
 """Of this repository, and so of what it makes unless the owner of a study says otherwise."""
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
-WHOLE = ("report.html", "cells.parquet", "runs.parquet", "tables", "figures", "partitions", "plans", "devices")
+WHOLE = (
+    "report.html",
+    "cells.parquet",
+    "runs.parquet",
+    "tables",
+    "figures",
+    "partitions",
+    "plans",
+    "budgets",
+    "masks",
+    "devices",
+)
 """What is packed of a study beside its cells, where it is there."""
 CELL = ("history.parquet", "run.json")
 TYPES = {".parquet": "application/vnd.apache.parquet", ".md": "text/markdown", ".tex": "text/x-tex"}

@@ -4,8 +4,8 @@ A queue is a folder of reference results with a file `queue.jsonl`: one resolved
 line, most important first, written by `python -m flexifed generate` from a study. Reading it needs no pydantic.
 
 Cells are trained where every command trains them, below `results/{study}/`, with their checkpoints and prepared data.
-A finished one is published: history, record and plan are copied to the output folder. What is done stands there, or in
-the queue's own folder, which may have come from elsewhere.
+A finished one is published: history, record, plan and, if any, its table of budgets are copied to the output folder.
+What is done stands there, or in the queue's own folder, which may have come from elsewhere.
 """
 
 import dataclasses
@@ -186,15 +186,12 @@ class Queue:
             side_by_side: how many cells ran at a time, for whoever reads its wall time; None where it is not known.
         """
         source = self.file(run, layout.CELL)
-        pattern = layout.plan(run.job.protocol)
-        target, its_plan = (self.out / each.format(**vars(run.job.cell)) for each in (layout.CELL, pattern))
+        target = self.out / layout.CELL.format(**vars(run.job.cell))
         (target / "run.json").unlink(missing_ok=True)
-        for original, copy in (
-            (source / "history.parquet", target / "history.parquet"),
-            (self.file(run, pattern), its_plan),
-        ):
-            with files.complete(copy) as partial:
-                shutil.copyfile(original, partial)
+        patterns = [f"{layout.CELL}/history.parquet", layout.plan(run.job.protocol)]
+        for pattern in patterns + [layout.BUDGETS] * (run.job.protocol.budgets is not None):
+            with files.complete(self.out / pattern.format(**vars(run.job.cell))) as partial:
+                shutil.copyfile(self.file(run, pattern), partial)
         files.write_json(target / "run.json", {**files.read_json(source / "run.json"), "side_by_side": side_by_side})
 
 

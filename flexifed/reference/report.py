@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flexifed import report
 from flexifed.analysis import beside, collect, costs, deviation, effects, elastic, fairness, headline, seconds, tables
-from flexifed.figures import convergence, convergence_seconds, errors, final_numbers, loss, overview, sharing
+from flexifed.figures import budgets, convergence, convergence_seconds, errors, final_numbers, loss, overview, sharing
 from flexifed.figures import costs as costs_figure
 from flexifed.figures import effects as effects_figure
 from flexifed.reference import queue
@@ -100,6 +100,11 @@ def _figures(folder: Path, runs: tuple[Run, ...], curves: Path) -> list[Path]:
     for dataset, family, protocol in dict.fromkeys((c.dataset, c.family, c.protocol) for c in there if c in on_devices):
         stems.append(folder / f"figures/convergence_seconds.{dataset}.{family}.{protocol}")
         convergence_seconds.write(curves, table1, stems[-1], dataset=dataset, family=family, protocol=protocol)
+    with_budgets = {run.job.cell for run in runs if run.job.protocol.budgets}
+    tables_there = dict.fromkeys((c.dataset, c.family, c.protocol) for c in there if c in with_budgets)
+    for dataset, family, protocol in tables_there:
+        stems.append(folder / f"figures/budgets.{dataset}.{family}.{protocol}")
+        budgets.write(folder / layout.BUDGETS.format(dataset=dataset, family=family, protocol=protocol), stems[-1])
     patterns = {run.job.cell: layout.plan(run.job.protocol) for run in runs}
     for family, protocol in dict.fromkeys((c.family, c.protocol) for c in there):
         stems.append(folder / f"figures/sharing.{family}.{protocol}")

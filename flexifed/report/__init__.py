@@ -64,6 +64,7 @@ SECTIONS: tuple[Callable[[Sources], Section], ...] = (
     pictures.convergence,
     pictures.loss,
     pictures.class_mix,
+    pictures.budgets,
     pictures.sharing,
     settings.section,
     provenance.section,

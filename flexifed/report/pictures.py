@@ -34,7 +34,10 @@ CAPTIONS = {
     "version, one line per strategy, up to the end of its shortest run; what the band is stands under the panels.",
     "class_mix": "Samples of each client by class, training set on the left and test set on the right.",
     "sharing": "Who averages which layer with whom. Rows are clients, columns are layers from input to output; cells "
-    "of one colour in a column are averaged together, grey is kept personal, blank is beyond the version's last layer.",
+    "of one colour in a column are averaged together, grey is kept personal, blank is what the version does not have.",
+    "budgets": "What each tier of clients can afford, and what its member of the family takes: a line at the budget, "
+    "and a mark for each way to make members smaller, as shares of what the largest version takes. A way that leaves a "
+    "tier without a member has no marks.",
 }
 """What a kind of figure shows, of the study's metric; a figure's file is `{kind}.{what}.svg` or `.png`."""
 
@@ -50,6 +53,7 @@ HEADINGS = {
     "convergence_seconds": "Time on devices",
     "class_mix": "Class mix of the clients",
     "sharing": "Who shares which layer",
+    "budgets": "What each tier can afford",
 }
 
 
@@ -94,6 +98,11 @@ def class_mix(sources: Sources) -> Section:
 def sharing(sources: Sources) -> Section:
     """A figure per family and protocol."""
     return _gallery(sources, "sharing")
+
+
+def budgets(sources: Sources) -> Section:
+    """A figure per data set, family and protocol with budgets."""
+    return _gallery(sources, "budgets")
 
 
 def of_kind(sources: Sources, kind: str) -> list[Picture]:

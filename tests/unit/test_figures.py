@@ -15,8 +15,10 @@ from flexifed.analysis import tables
 from flexifed.analysis.collect import read_curves
 from flexifed.analysis.titles import STRATEGIES, title
 from flexifed.data.partition import ClientSamples
-from flexifed.figures import class_mix, convergence, final_numbers, overview, sharing, style
+from flexifed.elastic import budgets as tables_of_budgets
+from flexifed.figures import budgets, class_mix, convergence, final_numbers, overview, sharing, style
 from flexifed.settings.cell import Cell
+from flexifed.settings.protocol import Budgets, Protocol
 from flexifed.sharing import plan, planning
 from flexifed.sharing.regions import Member
 from tests.unit.results import PROTOCOL, cut_off, write_study
@@ -179,6 +181,23 @@ def test_the_rows_of_a_plan_say_what_its_tiers_hold() -> None:
     (panel,) = sharing.draw([made]).axes
     rows = {tick.get_text(): y for tick, y in zip(panel.get_yticklabels(), panel.get_yticks(), strict=True)}
     assert rows == {"B1: MLP-2 at width 0.5, 64 % of its values": 0, "B2: MLP-5": 1.5}
+
+
+def test_budgets_are_lines_and_what_members_take_are_marks_below() -> None:
+    """An MLP cannot be cut by depth to a twentieth; in every other way each tier has a mark."""
+    protocol = Protocol(clients=4, versions=("B1", "B2"), budgets=Budgets(levels=(0.05, 1.0)))
+    table = tables_of_budgets.look_up("mlp", (1, 8, 8), 10, {}, protocol)
+    figure = budgets.draw(table)
+    (panel,) = figure.axes
+    lines = [line for line in panel.collections if isinstance(line, LineCollection)]
+    assert [line.get_segments()[0][0, 1] for line in lines] == [0.05, 1]
+    marks = [np.asarray(line.get_ydata()).tolist() for line in panel.lines]
+    assert marks == [list(some.values()) for some in table.taken.values()] and len(marks) == 3
+    assert all(0 < low <= 0.05 and high == 1 for low, high in marks)
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["B1", "B2"]
+    without = ["depth (a tier has no member)", "depth and sparsity", "depth and width", "width"]
+    assert sorted(legend(figure)) == ["budget", *without]
+    assert cut_off(figure) == []
 
 
 def test_the_same_figure_has_the_same_bytes(tmp_path: Path, vgg_plans: list[plan.Plan]) -> None:

@@ -382,4 +382,16 @@ def test_fairness_and_simulated_seconds_are_reported_where_they_are_measured(fol
     page = referencereport.render(Path("reference"))
     assert Path("reference/figures/convergence_seconds.digits.vgg.tiny.png").is_file()
     text = page.read_text()
+    assert 'id="what-each-tier-can-afford"' not in text
     assert 'id="fairness"' in text and 'id="time-on-devices"' in text
+
+
+def test_a_table_of_budgets_is_published_and_drawn(folder: Path) -> None:
+    elastic = {"versions": ["B1", "B2"], "budgets": {"levels": [0.5, 1]}}
+    write_queue(folder, protocols={"tiny": {**PROTOCOL, **elastic}}, strategies=["heterofl"])
+    assert go(5) == ([], ["done"])
+    assert Path("reference/budgets/digits/vgg/tiny.json").is_file()
+    assert Path("reference/plans/digits/vgg/heterofl/tiny.json").is_file()
+    page = referencereport.render(Path("reference"))
+    assert Path("reference/figures/budgets.digits.vgg.tiny.png").is_file()
+    assert 'id="what-each-tier-can-afford"' in page.read_text()

@@ -373,6 +373,7 @@ def test_a_study_without_effects_says_nothing_of_them(page: str) -> None:
         ("convergence", ["cifar10", "vgg", "official"], "CIFAR-10, VGG, protocol official"),
         ("class_mix", ["agnews", "official", "seed1"], "AG News, protocol official, seed 1"),
         ("sharing", ["vdcnn", "official"], "VDCNN, protocol official"),
+        ("budgets", ["cifar10", "resnet", "tiers"], "CIFAR-10, ResNet, protocol tiers"),
         ("final_numbers", [], "Final numbers"),
     ],
 )

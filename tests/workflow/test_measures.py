@@ -1,4 +1,4 @@
-"""Fairness and simulated seconds are made where a protocol measures them, and nowhere else."""
+"""Fairness, simulated seconds and budgets are shown where a protocol has them, and nowhere else."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import yaml
 
 from tests.workflow.conftest import Checkout, copy
 
+SOMETIMES = {"fairness", "seconds", "convergence_seconds", "budgets", "budgets_figure", "elastic_plan", "masks"}
 PROTOCOL: dict[str, Any] = {"preset": "clean", "clients": 4, "participants": 2, "rounds": 1, "versions": ["V1"]}
 
 
@@ -23,6 +24,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"tested": "all", "test_set": "shard"}, {"fairness"}),
         ({"tested": "all", "test_set": "whole"}, set()),
         ({"devices": {"capacity": "lognormal"}}, {"seconds", "convergence_seconds"}),
+        ({"versions": ["B1", "B2"], "budgets": {"levels": [0.5, 1]}}, {"budgets", "budgets_figure", "elastic_plan"}),
     ],
 )
 def test_rules_of_a_study_are_those_of_its_protocols(
@@ -37,5 +39,5 @@ def test_rules_of_a_study_are_those_of_its_protocols(
     }
     (repository / "mine.yaml").write_text(yaml.safe_dump(study))
     planned = Checkout(repository, (repository / "mine.yaml",)).planned()
-    assert planned.keys() & {"fairness", "seconds", "convergence_seconds"} == rules
+    assert planned.keys() & SOMETIMES == rules
     assert "convergence" in planned

@@ -94,6 +94,7 @@ FIGURES = f"{RESULTS}/figures"
 CONVERGENCE = f"{FIGURES}/convergence.{{dataset}}.{{family}}.{{protocol}}"
 CLASS_MIX = f"{FIGURES}/class_mix.{{dataset}}.{{protocol}}.seed{{seed}}"
 SHARING = f"{FIGURES}/sharing.{{family}}.{{protocol}}"
+BUDGETS_FIGURE = f"{FIGURES}/budgets.{{dataset}}.{{family}}.{{protocol}}"
 FINAL_NUMBERS = f"{FIGURES}/final_numbers"
 EFFECTS = f"{FIGURES}/effects"
 COSTS = f"{FIGURES}/costs"
@@ -149,6 +150,7 @@ def figure_stems():
         *of_cells(CONVERGENCE),
         *of_cells(CONVERGENCE_SECONDS, ON_DEVICES),
         *of_cells(SHARING, COLLECTED),
+        *of_cells(BUDGETS_FIGURE, [cell for cell in COLLECTED if cell in WITH_BUDGETS]),
         *class_mixes,
     ]
 

@@ -1,4 +1,4 @@
-# Needs: the long table and Table 1; partitions; plans.
+# Needs: the long table and Table 1; partitions; plans; tables of budgets.
 # Leaves: each figure as PNG and SVG.
 # One rule per kind of figure: a figure is a function of one or two files.
 
@@ -82,3 +82,23 @@ rule sharing:
         code=code("flexifed.figures.sharing"),
     script:
         "../scripts/sharing.py"
+
+
+rule budgets_figure:
+    input:
+        BUDGETS,
+    output:
+        png=report(f"{BUDGETS_FIGURE}.png", caption="../report/budgets.rst", category="Budgets"),
+        svg=f"{BUDGETS_FIGURE}.svg",
+    log:
+        f"{RESULTS}/logs/figures/budgets.{{dataset}}.{{family}}.{{protocol}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/budgets.{{dataset}}.{{family}}.{{protocol}}.tsv"
+    localrule: True
+    conda:
+        "../../envs/flexifed.yaml"
+    params:
+        figure="budgets",
+        code=code("flexifed.figures.budgets"),
+    script:
+        "../scripts/figure.py"
