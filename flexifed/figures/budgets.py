@@ -34,9 +34,9 @@ def draw(table: Table) -> Figure:
         panel.hlines(table.levels[tier], x - 0.42, x + 0.42, color=QUIET, linewidth=1.2)
     for number, cuts in enumerate(CUTS):
         if cuts in table.taken:
-            x = np.arange(len(tiers)) + (number - (len(CUTS) - 1) / 2) * _APART
+            places = np.arange(len(tiers)) + (number - (len(CUTS) - 1) / 2) * _APART
             colour, marker = _STYLES[cuts]
-            panel.plot(x, [table.taken[cuts][tier] for tier in tiers], marker, color=colour, markersize=6)
+            panel.plot(places, [table.taken[cuts][tier] for tier in tiers], marker, color=colour, markersize=6)
     _axes(panel, table)
     legend_above(
         figure, [Line2D([], [], color=QUIET, linewidth=1.2, label="budget"), *(_entry(table, cuts) for cuts in CUTS)]

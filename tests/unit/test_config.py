@@ -629,3 +629,12 @@ def test_what_stands_for_layers_stands_for_no_channels() -> None:
         UserError, match=r"^strategy_options\.wide.fill: `fill: previous_layer` goes with `cuts: depth` only"
     ):
         config.parse(elastic({}, strategies=["wide"], strategy_options=options))
+
+
+def test_the_study_of_the_page_on_elastic_models() -> None:
+    page = (generated.ROOT / "docs/elastic.md").read_text()
+    (text,) = [block.removeprefix("yaml\n") for block in page.split("```") if block.startswith("yaml\n")]
+    study = config.parse(yaml.safe_load(text))
+    assert len(study.cells()) == 6 * 3
+    budgets = study.protocol("budgets").budgets
+    assert budgets is not None and budgets.levels == (0.4, 0.6, 0.8, 1.0)

@@ -90,6 +90,17 @@ def test_a_strategy_from_the_document_keeps_the_contract(repository: Path) -> No
     run(repository, "python -m pytest tests/contracts/test_strategies.py -k half_common")
 
 
+def test_a_strategy_by_place_from_the_document_makes_its_plan(repository: Path) -> None:
+    (strategy,) = blocks("A strategy that goes by place", "python")
+    (repository / "flexifed/strategies/hetero_heads.py").write_text(strategy)
+    try:
+        plan = run(repository, "python -m flexifed plan resnet hetero_heads --budgets 0.1,0.25,0.5,1")
+    finally:
+        (repository / "flexifed/strategies/hetero_heads.py").unlink()
+    assert "hetero_heads for resnet, by place in ResNet-56, channels: the first ones" in plan
+    assert re.search(r"B4 = ResNet-56: clients 6-7\n +1-57 .* averaged by clients 0-7\n +58 +fc +personal", plan)
+
+
 STUDY = """
 study: methods
 blocks: [{dataset: digits8, families: [mlp]}]
