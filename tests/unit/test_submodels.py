@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from flexifed import models
 from flexifed.devices import fleet
-from flexifed.models._blocks import ScaledReLU
 from flexifed.elastic import masks
+from flexifed.models._blocks import ScaledReLU
 from flexifed.settings import registry
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Budgets, Devices, Optimiser, Pruning
