@@ -293,6 +293,14 @@ def clicks_table() -> str:
     return typeset.markdown_table(heads, cells, words=(0,))
 
 
+def members_table() -> str:
+    """`docs/members.csv`, which `tests.scale.members` writes."""
+    heads = ["strategy", "tier", "version", "width", "sparsity", "multiply-adds", "s a turn", "of the largest's"]
+    rows = pd.read_csv(ROOT / "docs/members.csv", dtype=str).to_dict("records")
+    cells = [[titles.title(row["strategy"]), *list(row.values())[1:]] for row in rows]
+    return typeset.markdown_table(heads, cells, words=(0, 1, 2))
+
+
 def precision_table() -> str:
     """Final accuracy of the same cells in each precision, in percent, and the mean difference to float32."""
     cells = sorted(path.parent for path in ENGINES["fast, bfloat16"].glob("cells/**/run.json"))
@@ -374,12 +382,17 @@ def contents() -> dict[Path, str]:
             "fairness-effects": lambda: effects_tables("fairness"),
             "click-through-effects": lambda: effects_tables("click-through"),
         },
-        ROOT / "docs/disagreement.md": {"effects": lambda: effects_tables("disagreement-few")},
+        ROOT / "docs/disagreement.md": {
+            "effects": lambda: effects_tables("disagreement-few"),
+            "fairness-effects": lambda: effects_tables("fairness"),
+            "click-through-effects": lambda: effects_tables("click-through"),
+        },
         ROOT / "docs/speed.md": {
             "bench-cpu": lambda: summary.markdown(REFERENCE / "bench-cpu"),
             "precision": precision_table,
             "race": race_table,
             "clicks": clicks_table,
+            "members": members_table,
         },
     }
     files = {path: filled(path.read_text(), parts) for path, parts in readmes.items()}
