@@ -110,7 +110,7 @@ def _entry(row: finals.Row, seeds: pd.DataFrame, protocols: Mapping[str, Protoco
     ours = finals.of_line(seeds, row)
     base = base_of(protocols[row.protocol], row.family, protocols)
     theirs = finals.of_line(seeds, row._replace(strategy=BASE, protocol=base or ""))
-    both = ours.join(theirs, how="inner", rsuffix="_base")
+    both = ours.join(theirs.add_suffix("_base"), how="inner")
     end, difference = statistics.summarise(ours["end"]), statistics.summarise(both["end"] - both["end_base"])
     reached = [_reached(pair, speed.window(protocols[row.protocol])) for _, pair in both.iterrows()]
     return {

@@ -179,7 +179,7 @@ def test_open_numbers_say_why(tmp_path: Path) -> None:
     every = words.open_rows(numbers.numbers([]))
     assert ["paper", "CINIC-10, VGG", "20", "44.4 to 68.2", "in no queue"] in every
     (flower,) = [row for row in every if row[1] == "accuracy [%], MNIST, CNN, IID"]
-    assert flower[2:4] == ["12", "98.46 to 99.54"] and "scalers" in flower[4]
+    assert flower[2:4] == ["12", "98.46 to 99.54"] and "batch normalisation" in flower[4]
 
 
 # Claims

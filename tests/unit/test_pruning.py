@@ -117,7 +117,7 @@ def test_a_layer_of_small_weights_keeps_its_largest() -> None:
 
 QUICK = Pruning(rounds=3, epochs=8, proxy=0.2)
 OPTIONS = {"width": 0.3}
-PROTOCOL = Protocol(clients=2, versions=("V1", "V3"), batch_size=16, optimiser=Optimiser(learning_rate=0.05))
+PROTOCOL = Protocol(clients=2, versions=("V1", "V4"), batch_size=16, optimiser=Optimiser(learning_rate=0.05))
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +137,8 @@ def job(seed: int = 0, protocol: Protocol = PROTOCOL, strategy: str = "fedavg", 
 
 def made(folder: Path, prepared: Path, the_job: Job, quick: Pruning = QUICK) -> Masks:
     pruning.make_masks(the_job, prepared, quick, folder / "masks", CPU)
-    model = models.build_meta("mlp", "V3", (1, 8, 8), 10, OPTIONS)
-    return masks.read(folder / "masks", "mlp", "V3", masks.prunable(model))
+    model = models.build_meta("mlp", "V4", (1, 8, 8), 10, OPTIONS)
+    return masks.read(folder / "masks", "mlp", "V4", masks.prunable(model))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_what_is_removed_stays_zero_through_training(
 def test_training_begins_with_the_numbers_of_the_federation(prepared: Path) -> None:
     alone = pruning.proxy(job(), prepared, 0.2, CPU)
     (client,) = alone.clients
-    theirs = federation.build_models(job(), {"shape": [1, 8, 8], "classes": digits8.CLASSES})["V3"].state_dict()
+    theirs = federation.build_models(job(), {"shape": [1, 8, 8], "classes": digits8.CLASSES}, {})["V4"].state_dict()
     ours = alone.server.initial(client).state()
     assert all(torch.equal(ours[key], one) for key, one in theirs.items())
 
@@ -244,7 +244,7 @@ def test_rounds_end_before_accuracy_falls_too_far(
         (
             {},
             dataclasses.replace(PROTOCOL, optimiser=Optimiser(learning_rate=1e30)),
-            "mlp V3 on the proxy set diverged by epoch 8. Lower",
+            "mlp V4 on the proxy set diverged by epoch 8. Lower",
         ),
     ],
 )
