@@ -20,7 +20,7 @@ from flexifed.board import text as boardtext
 from flexifed.reference import queue
 from flexifed.reference import text as referencetext
 from flexifed.report import beside as beside_text
-from flexifed.report import fairness, seconds
+from flexifed.report import elastic, fairness, seconds
 from flexifed.report.parts import Grid
 from flexifed.settings import registry
 from flexifed.settings.protocol import Protocol
@@ -223,12 +223,29 @@ def grid_tables(study: str, name: str, grid: Callable[[pd.DataFrame], Grid]) -> 
         grid: makes a block's rows into text.
     """
     found = []
-    for key, block in typeset.blocks(tables.read(REFERENCE / study / f"tables/{name}.csv")):
+    table = tables.read(REFERENCE / study / f"tables/{name}.csv")
+    for key, block in typeset.blocks(table):
+        if table["n_seeds"].any() and not block["n_seeds"].any():
+            continue  # of a block without a run the study's own page need not say so line by line
         made = grid(block)
         rows = [[str(entry) for entry in row] for row in made.rows]
         notes = "".join(f"\n\n{note}." for note in made.notes)
         found.append(f"**{typeset.block_title(*key)}**\n\n{typeset.markdown_table(made.columns, rows)}{notes}")
     return "\n\n".join(found)
+
+
+def tiers_table(study: str) -> str:
+    """Final numbers of a reference study by tier of budget: mean over the tier's clients and seeds, in percent."""
+    budgets = tables.read(REFERENCE / study / "tables/elastic.csv")
+    with_budgets = budgets.loc[budgets["n_seeds"] > 0, ["dataset", "family", "strategy", "protocol"]]
+    table = tables.read(REFERENCE / study / "tables/table1.csv").merge(with_budgets)
+    tiers = [version for version in dict.fromkeys(table["version"]) if version != finals.MEAN]
+    rows = []
+    for (protocol, strategy), line in table.groupby(["protocol", "strategy"], sort=False):
+        numbers = {row["version"]: typeset.number(row) for _, row in line.iterrows()}
+        rows.append([str(protocol), titles.title(str(strategy)), *(numbers.get(tier, "–") for tier in tiers)])
+        rows[-1].append(str(line["n_seeds"].max()))
+    return typeset.markdown_table(["protocol", "strategy", *tiers, "seeds"], rows, words=(0, 1))
 
 
 @lru_cache
@@ -373,6 +390,10 @@ def contents() -> dict[Path, str]:
         ROOT / "docs/systems/fedavg.md": {
             "system-fedavg": lambda: board_table("fedavg"),
             "fedavg-mnist": lambda: beside_table("fedavg-mnist"),
+        },
+        ROOT / "docs/systems/elastic.md": {
+            "elasticity-tiers": lambda: tiers_table("elasticity"),
+            "elasticity": lambda: grid_tables("elasticity", "elastic", elastic.grid),
         },
         ROOT / "docs/systems/horizontal.md": {"horizontal": lambda: lines_table("horizontal")},
         ROOT / "docs/systems/devices.md": {

@@ -41,6 +41,7 @@ _TITLES = {
     "power_of_choice": "Power-of-Choice",
     "elf": "eLF",
     "heterofl": "HeteroFL",
+    "heterofl_plain": "HeteroFL without scaler",
     "fedrolex": "FedRolex",
     "personal_users": "Personal users",
     # Settings of a strategy under a name of its own, in config/studies/.
