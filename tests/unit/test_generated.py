@@ -18,7 +18,10 @@ PATHS = (
     generated.ROOT / "pixi.toml",
     generated.ROOT / "docs/commands.md",
     generated.ROOT / "docs/data.md",
-    *(generated.ROOT / f"docs/systems/{name}.md" for name in ("index", "flexifed", "fedavg", "horizontal", "devices")),
+    *(
+        generated.ROOT / f"docs/systems/{name}.md"
+        for name in ("index", "flexifed", "fedavg", "horizontal", "elastic", "devices")
+    ),
     generated.ROOT / "docs/disagreement.md",
     generated.ROOT / "docs/speed.md",
     *(generated.REFERENCE / name / "queue.jsonl" for name in generated.QUEUES),
