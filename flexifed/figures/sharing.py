@@ -1,6 +1,7 @@
 """The figure of plans: who averages which layer with whom."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from flexifed.analysis.titles import member_title, strategy_rank, title, version
 from flexifed.figures.style import legend_below, save, styled
 from flexifed.sharing import plan
 from flexifed.sharing.places import in_largest
-from flexifed.sharing.plan import Plan
+from flexifed.sharing.plan import Average, Plan
+
+MANY = 40
+"""Clients; of more, those that share alike are one row."""
 
 PERSONAL = "#E3E3E3"
 """Colour of a layer that a client averages with nobody."""
@@ -25,11 +29,14 @@ def draw(plans: Sequence[Plan]) -> Figure:
     Cells of one colour in a column are averaged together; a colour is the same set of clients everywhere. Grey is kept
     personal, blank is beyond the last layer of the client's version. Fully connected layers that are averaged across
     versions have one colour and stand in different columns. Where a strategy goes by place, columns are the layers of
-    the largest version, and blank is what a client's member does not have of them.
+    the largest version, and blank is what a client's member does not have of them. Of many clients a row stands for all
+    that share alike under every plan.
 
     Args:
         plans: of one family and the same clients, at least one.
     """
+    rows = "a row for all clients that share alike; " if len(plans[0].versions) > MANY else ""
+    plans = _one_row_each(plans) if rows else plans
     family, versions = plans[0].family, plans[0].versions
     ranked = sorted(plans, key=lambda one: strategy_rank(one.strategy))
     sets = {frozenset(group.clients) for one in ranked for group in one.groups}
@@ -42,10 +49,38 @@ def draw(plans: Sequence[Plan]) -> Figure:
     for panel, one in zip(panels, ranked, strict=True):
         _sharing_panel(panel, one, _columns(one, by_place), palette)
     of = f" of {version_title(family, by_place.largest)}" if by_place and by_place.largest else ""
-    panels[-1].set_xlabel(f"layer{of}, from input to output")
+    panels[-1].set_xlabel(f"{rows}layer{of}, from input to output")
     handles = [Patch(color=c, label=_clients_text(family, versions, clients)) for clients, c in palette.items()]
     legend_below(figure, [*handles, Patch(color=PERSONAL, label="personal")], 4)
     return figure
+
+
+def _one_row_each(plans: Sequence[Plan]) -> list[Plan]:
+    """The plans of one client for all clients of a version that are in the same groups of each of them."""
+    versions = plans[0].versions
+    shares: list[list[tuple[int, int, int]]] = [[] for _ in versions]
+    for number, one in enumerate(plans):
+        for place, group in enumerate(one.groups):
+            for client, depth in zip(group.clients, group.depths, strict=True):
+                shares[client].append((number, place, depth))
+    first: dict[tuple[object, ...], int] = {}
+    for client, version in enumerate(versions):
+        first.setdefault((version, *shares[client]), client)
+    rows = {client: row for row, client in enumerate(first.values())}
+    return [
+        replace(
+            one,
+            versions=tuple(one.versions[client] for client in rows),
+            groups=tuple(_only(group, rows) for group in one.groups),
+        )
+        for one in plans
+    ]
+
+
+def _only(group: Average, rows: Mapping[int, int]) -> Average:
+    pairs = [(rows[c], depth) for c, depth in zip(group.clients, group.depths, strict=True) if c in rows]
+    clients, depths = zip(*pairs, strict=True)
+    return replace(group, clients=clients, depths=depths)
 
 
 def _columns(one: Plan, by_place: Plan | None) -> dict[str, list[int]]:

@@ -140,6 +140,20 @@ def vgg_plans() -> list[plan.Plan]:
     return [planning.for_family("vgg", strategy, versions=VERSIONS) for strategy in STRATEGIES]
 
 
+def test_of_many_clients_a_row_stands_for_all_that_share_alike() -> None:
+    """Forty-eight clients of three versions, under two strategies: three rows, and as many sets as with one each."""
+    names, versions = ("clustered_fl", "max_common"), ("V1", "V2", "V4")
+    many, few = (
+        [planning.for_family("vgg", name, versions=[v for v in versions for _ in range(each)]) for name in names]
+        for each in (16, 2)
+    )
+    figure = sharing.draw(many)
+    assert [len(axis.get_yticks()) for axis in figure.axes] == [3, 3]
+    assert figure.axes[0].get_ylim()[0] == pytest.approx(3 - 0.4)
+    texts = [[text.get_text() for text in drawn.legends[0].get_texts()] for drawn in (figure, sharing.draw(few))]
+    assert texts[0] == texts[1]
+
+
 def test_sharing_draws_every_layer_once(vgg_plans: list[plan.Plan]) -> None:
     """VGG-11 has 11 layers, VGG-13 has 13, two clients each; the first layer alone is common to all four."""
     figure = sharing.draw(vgg_plans)
