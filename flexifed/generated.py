@@ -24,6 +24,7 @@ from flexifed.report import elastic, fairness, seconds
 from flexifed.report.parts import Grid
 from flexifed.settings import registry
 from flexifed.settings.protocol import Protocol
+from flexifed.sharing.titles import version_title
 from flexifed.study import config
 from flexifed.study.config import Study
 from flexifed.system.errors import UserError
@@ -198,7 +199,7 @@ def beside_table(study: str) -> str:
     rows = []
     for _, line in table.iterrows():
         setting, *numbers = beside_text.row(line)
-        rows.append([f"{titles.version_title(line['family'], line['version'])}, {setting}", *numbers])
+        rows.append([f"{version_title(line['family'], line['version'])}, {setting}", *numbers])
     return typeset.markdown_table(heads, rows, words=(0, 1, 6, 7))
 
 

@@ -8,8 +8,9 @@ from flexifed.analysis.deviation import ALL, LINE, rivals
 from flexifed.analysis.effects_text import points
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.published import PAPER
-from flexifed.analysis.titles import title, version_title
+from flexifed.analysis.titles import title
 from flexifed.analysis.typeset import block_title
+from flexifed.sharing.titles import version_title
 
 OUTSIDE = " *"
 """After an error whose published number lies outside our interval; read without colour."""

@@ -4,7 +4,8 @@
   study has such a protocol: its base. Budgets are then what differs, and nothing else.
 - The curve of a cell is the mean over its tiers, as `speed.py` takes it over versions.
 - The target of a seed and pair is `speed.FRACTION` of where the lower of the two curves ends (mean over the last tenth
-  of the rounds), so that both can reach it. It is reached by the rule of `speed.reached`.
+  of the rounds), so that both can reach it. It is reached by the rule of `speed.reached`. A target that both reach
+  with their first test, since one of them learns nothing, says nothing, and there are no ratios.
 - How many times fewer rounds or bytes a line needs to it, and how many times as fast it is on the devices of the
   protocol: the base's number over the line's, paired by seed and averaged as logarithms. Above 1 is better than it.
 - Less data a round is the base's mean over clients of the bytes of a round, over the line's. It has no spread.
@@ -100,7 +101,7 @@ def elastic(seeds: pd.DataFrame, expected: Sequence[Cell], protocols: Mapping[st
     Returns:
         `COLUMNS`. base (a protocol; empty where there is none, and then nothing is compared); final (percent, mean over
         tiers and seeds, with its 95 % Student t interval); outcome as in `effects.csv`; not_reached (seeds in which one
-        of the two stays below the target), without which there are no ratios; n_pairs (seeds that both have).
+        of the two stays below the target), with which there are no ratios; n_pairs (seeds that both have).
     """
     lines = [row for row in finals.rows(expected) if protocols[row.protocol].budgets]
     return pd.DataFrame([_entry(row, seeds, protocols) for row in lines], columns=COLUMNS)
@@ -138,9 +139,15 @@ def _reached(pair: pd.Series, window: int) -> tuple[float, float]:
     return speed.reached(pair["curve"], target, window), speed.reached(pair["curve_base"], target, window)
 
 
+def _says_nothing(both: pd.DataFrame, reached: Sequence[tuple[float, float]]) -> bool:
+    """Whether both reach a seed's target with their first test, as where one of them learns nothing."""
+    firsts = both["curve"].map(lambda curve: curve.index[0])
+    return any(max(rounds) <= first for rounds, first in zip(reached, firsts, strict=True))
+
+
 def _ratios(both: pd.DataFrame, reached: Sequence[tuple[float, float]]) -> dict[str, float]:
     values: dict[str, list[float]] = {ratio: [] for ratio in RATIOS}
-    if not any(math.isinf(rounds) for pair in reached for rounds in pair):
+    if not any(math.isinf(rounds) for pair in reached for rounds in pair) and not _says_nothing(both, reached):
         for (_, pair), (ours, theirs) in zip(both.iterrows(), reached, strict=True):
             values["fewer_rounds"].append(theirs / ours)
             values["fewer_bytes"].append(theirs * pair["bytes_base"] / (ours * pair["bytes"]))

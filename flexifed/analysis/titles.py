@@ -1,8 +1,5 @@
 """Names as people read them, for tables, figures and the report."""
 
-from flexifed.settings import registry
-from flexifed.sharing.regions import Member
-
 STRATEGIES = ("standalone", "clustered_fl", "basic_common", "clustered_common", "max_common")
 """The strategies in the order of the paper's Table 1; strategies of your own follow them."""
 
@@ -66,22 +63,6 @@ _TITLES = {
 def title(name: str) -> str:
     """Title of a data set, family or strategy: `max_common` is Max-Common."""
     return _TITLES.get(name, "-".join(word.capitalize() for word in name.split("_")))
-
-
-def version_title(family: str, version: str) -> str:
-    """Title of a family's version: V1 of `vgg` is VGG-11. What is not a version (`mean`) is its own title."""
-    versions = registry.constant("family", family, "VERSIONS")
-    titles: dict[str, str] = dict(zip(versions, registry.constant("family", family, "TITLES"), strict=True))
-    return titles.get(version, version)
-
-
-def member_title(family: str, member: Member) -> str:
-    """Title of a member: ResNet-32 at width 0.5, or 64 % of ResNet-32's values."""
-    title = version_title(family, member.version)
-    narrower = f" at width {member.width:g}" if member.width < 1 else ""
-    return f"{title}{narrower}" + (
-        f", {1 - member.sparsity:.0%} of its values".replace("%", " %") if member.sparsity else ""
-    )
 
 
 def strategy_rank(strategy: str) -> int:

@@ -5,7 +5,8 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 import pandas as pd
 
 from flexifed.analysis import metrics
-from flexifed.analysis.titles import title, version_title
+from flexifed.analysis.titles import title
+from flexifed.sharing.titles import version_title
 
 _LATEX = str.maketrans({c: rf"\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "±": r"$\pm$", "–": "--"})
 

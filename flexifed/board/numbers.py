@@ -15,8 +15,9 @@ import pandas as pd
 from flexifed.analysis import beside, finals, published
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.statistics import Verdict
-from flexifed.analysis.titles import title, version_title
+from flexifed.analysis.titles import title
 from flexifed.board.folders import Folder, Line, Queued, caveats, precedence
+from flexifed.sharing.titles import version_title
 
 REPRODUCED, ABOVE, BELOW, UNDECIDED, OPEN = "reproduced", "theirs is higher", "theirs is lower", "undecided", "open"
 OUTCOMES = (REPRODUCED, ABOVE, BELOW, UNDECIDED, OPEN)

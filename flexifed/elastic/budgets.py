@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flexifed.analysis.titles import member_title, version_title
 from flexifed.elastic import costs, masks
 from flexifed.elastic.costs import Cost
 from flexifed.settings import registry
 from flexifed.settings.protocol import Budgets, Protocol, from_dict
 from flexifed.sharing import planning
 from flexifed.sharing.regions import Member
+from flexifed.sharing.titles import member_title, version_title
 from flexifed.system import files
 from flexifed.system.errors import UserError
 

@@ -40,19 +40,6 @@ class Cost:
     memory: int
 
 
-@dataclass(frozen=True)
-class LayerCost:
-    """What a mask on a layer's weight scales.
-
-    Attributes:
-        weights: values of its weight, without the bias.
-        multiply_adds: of one forward pass of one sample; 0 for embeddings.
-    """
-
-    weights: int
-    multiply_adds: int
-
-
 def of(model: nn.Module, shape: tuple[int, ...], batch_size: int) -> Cost:
     """The cost of a model on any device, which stays as it is; one on the meta device takes no memory.
 
@@ -61,46 +48,38 @@ def of(model: nn.Module, shape: tuple[int, ...], batch_size: int) -> Cost:
         shape: of one sample, as the family's `build` takes it.
         batch_size: samples in a step of training.
     """
-    layers, activations = _passed(model, shape)
+    multiply_adds, activations = _passed(model, shape)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     values = sum(value.numel() for value in model.state_dict().values() if value.is_floating_point())
     return Cost(
         parameters=parameters,
-        multiply_adds=sum(layer.multiply_adds for layer in layers.values()),
+        multiply_adds=multiply_adds,
         values=values,
         memory=BYTES * (values + 2 * parameters + batch_size * activations),
     )
 
 
-def by_layer(model: nn.Module, shape: tuple[int, ...]) -> dict[str, LayerCost]:
-    """The cost of each layer with a weight, by its name in the chain, in order of execution; arguments as of `of`."""
-    return _passed(model, shape)[0]
+def mask_bytes(values: int, existing: int) -> int:
+    """Bytes that say which values of a model exist, as a bitmap or as indices, whichever is smaller.
 
-
-def sparse_bytes(values: int, existing: int) -> int:
-    """Bytes of a tensor of which some values exist, in whichever encoding is smallest.
-
-    Dense: 4 bytes a value. Bitmap: a bit a value, and 4 bytes for each that exists. Index: 8 bytes for each that
-    exists, half of them for its place.
+    They are sent once; from then on a round needs four bytes for each value that exists.
 
     Args:
-        values: of the tensor.
-        existing: those that a mask keeps.
+        values: of the model.
+        existing: those that its masks keep.
     """
-    assert 0 <= existing <= values
-    return min(BYTES * values, math.ceil(values / 8) + BYTES * existing, 2 * BYTES * existing)
+    return min(math.ceil(values / 8), BYTES * existing)
 
 
 @torch.no_grad()
-def _passed(model: nn.Module, shape: tuple[int, ...]) -> tuple[dict[str, LayerCost], int]:
-    """What a forward pass of one sample shows: the layers, and values in the outputs of modules."""
-    layers: dict[str, LayerCost] = {}
-    activations = 0
+def _passed(model: nn.Module, shape: tuple[int, ...]) -> tuple[int, int]:
+    """What a forward pass of one sample shows: multiply-adds, and values in the outputs of modules."""
+    multiply_adds = activations = 0
 
-    def layer_passed(name: str, module: nn.Module, output: Tensor) -> None:
-        weight = module.get_parameter("weight")
-        each = 0 if isinstance(module, nn.Embedding) else weight[0].numel()
-        layers[name] = LayerCost(weight.numel(), each * output.numel())
+    def layer_passed(module: nn.Module, inputs: tuple[object, ...], output: Tensor) -> None:
+        nonlocal multiply_adds
+        if not isinstance(module, nn.Embedding):
+            multiply_adds += module.get_parameter("weight")[0].numel() * output.numel()
 
     def module_passed(inputs: tuple[object, ...], output: Tensor) -> None:
         nonlocal activations
@@ -108,13 +87,13 @@ def _passed(model: nn.Module, shape: tuple[int, ...]) -> tuple[dict[str, LayerCo
         activations += output.numel() if is_new and output.is_floating_point() else 0
 
     twin = copy.deepcopy(model).to("meta").eval()
-    for name, module in twin.named_modules():
+    for module in twin.modules():
         if isinstance(module, WEIGHTED):
-            module.register_forward_hook(lambda module, _, output, name=name: layer_passed(name, module, output))
+            module.register_forward_hook(layer_passed)
         if not list(module.children()):
             module.register_forward_hook(lambda _, inputs, output: module_passed(inputs, output))
     twin(_sample(twin, shape))
-    return layers, activations
+    return multiply_adds, activations
 
 
 def _sample(model: nn.Module, shape: tuple[int, ...]) -> Tensor | Mapping[str, Tensor]:

@@ -66,27 +66,6 @@ class Masks:
         """By key, true where a value is left after a round; those of a later round are true nowhere else."""
         return {key: (one == 0) | (one > round_number) for key, one in self.removed.items()}
 
-    def round_of(self, sparsity: float) -> int:
-        """The first round after which at least this share is removed, so that what is left is within a budget.
-
-        One of `sparsities` gives the round that it is of.
-
-        Raises:
-            UserError: not so much has been removed.
-        """
-        found = next((number for number, reached in enumerate(self.sparsities) if reached >= sparsity), None)
-        if found is None:
-            raise UserError(
-                f"the masks of {self.family} {self.version} end at a sparsity of {self.sparsities[-1]:.4f}, after "
-                f"{self.rounds} rounds of pruning; {sparsity:g} was asked for. Ask for less, or prune with more "
-                "`rounds`, a larger `fraction` or more `tolerance`."
-            )
-        return found
-
-    def at(self, sparsity: float) -> dict[str, Tensor]:
-        """The masks of the round of a sparsity, see `kept_after` and `round_of`."""
-        return self.kept_after(self.round_of(sparsity))
-
 
 def as_weights(kept: Mapping[str, Tensor], layout: Layout, device: torch.device) -> Weights:
     """Masks laid out as a model's numbers: 0.0 where a mask is false, 1.0 in all else, as `Federation.masks` has them.

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from flexifed.analysis.titles import version_title
 from flexifed.elastic import budgets
 from flexifed.elastic.budgets import CUTS, Table
 from flexifed.figures.style import QUIET, legend_above, save, styled
 from flexifed.settings import registry
+from flexifed.sharing.titles import version_title
 
 _STYLES = dict(zip(CUTS, (("#E69F00", "s"), ("#56B4E9", "^"), ("#009E73", "D"), ("#D55E00", "o")), strict=True))
 """Colour and marker by way to cut: Okabe and Ito's, as strategies have them."""

@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 
 from flexifed.analysis import metrics, tables
 from flexifed.analysis.finals import MEAN
-from flexifed.analysis.titles import version_title
 from flexifed.figures.curves import band_text, curve, rounds_axis, seed_counts
 from flexifed.figures.style import colours, grid, save, strategy_legend, styled, within_percent, wrapped
+from flexifed.sharing.titles import version_title
 
 _HOLLOW: dict[str, Any] = {"markersize": 6, "markerfacecolor": "white", "linestyle": "none"}
 

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from flexifed.analysis import metrics, seconds, tables
 from flexifed.analysis.finals import MEAN
-from flexifed.analysis.titles import version_title
 from flexifed.figures.curves import band_text, curve, seed_counts
 from flexifed.figures.style import colours, grid, save, strategy_legend, styled, within_percent, wrapped
+from flexifed.sharing.titles import version_title
 
 POINTS = 200
 """Moments at which the curves of several seeds are compared."""

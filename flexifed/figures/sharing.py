@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from flexifed.analysis.titles import member_title, strategy_rank, title, version_title
+from flexifed.analysis.titles import strategy_rank, title
 from flexifed.figures.style import legend_below, save, styled
 from flexifed.sharing import plan
 from flexifed.sharing.places import in_largest
 from flexifed.sharing.plan import Average, Plan
+from flexifed.sharing.titles import member_title, version_title
 
 MANY = 40
 """Clients; of more, those that share alike are one row."""

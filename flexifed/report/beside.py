@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from flexifed.analysis.titles import title, version_title
+from flexifed.analysis.titles import title
 from flexifed.report.parts import Grid, Section, Sources, points
+from flexifed.sharing.titles import version_title
 
 
 def section(sources: Sources) -> Section:

@@ -8,9 +8,9 @@ from flexifed.analysis import finals, speed
 from flexifed.analysis.finals import MEAN
 from flexifed.analysis.headline import paper_range
 from flexifed.analysis.statistics import Verdict
-from flexifed.analysis.titles import version_title
 from flexifed.analysis.typeset import block_title
 from flexifed.report.parts import Grid, Part, Remark, Section, Sources, Words
+from flexifed.sharing.titles import version_title
 
 OPENINGS: dict[str, dict[str, str]] = {
     "gain": {

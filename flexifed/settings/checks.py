@@ -156,6 +156,10 @@ def _by_place(name: str, given: Protocol, *place: Any) -> Iterator[Fault]:
     if given.classifier != "same_architecture":
         text = f"{name!r} averages fully connected layers as it does others: use `classifier: same_architecture`."
         yield Fault(place, text, (("classifier",),))
+    state = given.optimiser.state
+    if state != (wanted := registry.constant("strategy", name, "OPTIMISER_STATE", state)):
+        text = f"clients of {name!r} have other channels in every round: use `optimiser.state: {wanted}`."
+        yield Fault(place, text, (("optimiser", "state"),))
     if given.common_layers is not None:
         text = f"{name!r} averages every layer by its place: use it without `common_layers`."
         yield Fault(place, text, (("common_layers",),))

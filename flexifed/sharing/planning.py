@@ -9,13 +9,13 @@ from typing import Any
 from torch import nn
 
 from flexifed import models
-from flexifed.analysis.titles import member_title, version_title
 from flexifed.settings import checks, registry
 from flexifed.sharing import prefix_tree
 from flexifed.sharing.layers import Chain, chain
 from flexifed.sharing.places import in_largest
 from flexifed.sharing.plan import Average, Plan, check, first_layer, layer_names, ranges
 from flexifed.sharing.regions import Member, Region
+from flexifed.sharing.titles import member_title, version_title
 from flexifed.system.errors import UserError
 
 SHAPES = {"image": (3, 32, 32), "text": (1024,), "vector": (60,), "click": (10, 3, 3)}

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from flexifed.sharing.regions import Places, Region
 
 BY_PLACE = True
+OPTIMISER_STATE = "new"
+"""A momentum that is kept would be that of channels which the client no longer has."""
 ALLOWED = {"cuts": ("width", "depth_and_width")}
 
 

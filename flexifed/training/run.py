@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from flexifed.data import samples
+from flexifed.elastic import costs
 from flexifed.settings import layout, registry
 from flexifed.settings.job import CHECKPOINT_MINUTES, Job, KeepModels
 from flexifed.system import files, locks, provenance
@@ -27,6 +28,7 @@ from flexifed.training.checkpoint import Checkpoints, Saved, Session
 from flexifed.training.engine import Engine, Federation, Steps
 from flexifed.training.history import History
 from flexifed.training.keeping import Keeper, measured
+from flexifed.training.weights import Weights
 
 log = logging.getLogger("flexifed")
 
@@ -264,6 +266,7 @@ def _record(
         "sessions": [dataclasses.asdict(session) for session in sessions],
         "bytes_per_round": _bytes_per_round(f),
         "parameters": {version: _n_parameters(model) for version, model in f.models.items()},
+        **({"mask_bytes": {tier: _mask_bytes(mask) for tier, mask in f.masks.items()}} if f.masks else {}),
     }
 
 
@@ -275,6 +278,12 @@ def _of(steps: Steps) -> dict[str, Any]:
 
 def _n_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def _mask_bytes(mask: Weights) -> int:
+    """Of a tier's mask, which is sent once, before the first round."""
+    tensors = [one for one in mask.state().values() if one.is_floating_point()]
+    return costs.mask_bytes(sum(one.numel() for one in tensors), sum(int(one.sum()) for one in tensors))
 
 
 def _bytes_per_round(f: Federation) -> list[dict[str, Any]]:

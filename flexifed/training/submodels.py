@@ -4,7 +4,6 @@ The server holds the largest version as one part. A participant downloads the pi
 that member at its own size, and uploads them; no model is masked at full size.
 """
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,12 +83,7 @@ class Submodels:
             for tier in members
         }
         self.known: dict[tuple[str, int], tuple[Cut, ...]] = {}
-
-    def of_dtype(self, dtype: torch.dtype) -> "Submodels":
-        """The same, with the initial numbers in this type."""
-        found = copy.copy(self)
-        found.initial = Weights(self.layout, self.initial.values.to(dtype), self.initial.counters)
-        return found
+        self.lends: dict[str, list[Lent]] = {}
 
     def _client(self, tier: str) -> int:
         return self.plan.versions.index(tier)
@@ -151,12 +145,16 @@ class Submodels:
         A layer is stood for by the layer before it in the member, where the two are of the same shape. For members that
         are shallower, and neither narrower nor sparse.
         """
+        if tier not in self.lends:
+            self.lends[tier] = list(self._lent(tier))
+        return self.lends[tier]
+
+    def _lent(self, tier: str) -> Iterator[Lent]:
         chain, layout = self.members[tier]
         lie = places(self.plan.family, self.plan.members[tier].version, layer_names(chain))
         signatures = {layer.name: layer.signature for layer in self.chain}
         has = {p: d for d, (p, one) in enumerate(zip(lie, chain, strict=True), 1) if one.signature == signatures[p]}
-        buffers = set(self.layout.buffers)
-        found, before = [], 0
+        buffers, before = set(self.layout.buffers), 0
         for layer in self.chain:
             before = has.get(layer.name, before)
             if layer.name in has or layer.name not in self._shared:
@@ -169,8 +167,7 @@ class Submodels:
                 if run not in buffers:
                     its_slot = layout.slots[its_keys[number]] if number < len(its_keys) else None
                     same = its_slot is not None and its_slot.shape == slot.shape
-                    found.append(Lent(*run, its_slot.start if its_slot is not None and same else None))
-        return found
+                    yield Lent(*run, its_slot.start if its_slot is not None and same else None)
 
     @cached_property
     def _shared(self) -> set[str]:

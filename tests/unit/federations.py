@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Mapping
+from copy import copy as shallow_copy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from flexifed.training.engine import Engine, Federation
 from flexifed.training.history import History
 from flexifed.training.run import Inputs, run_cell
 from flexifed.training.server import Server
+from flexifed.training.submodels import Submodels
 
 DATASETS = {"image": "digits", "text": "agnews", "vector": "synthetic", "click": "movielens"}
 """A data set of each kind that families read."""
@@ -252,10 +254,16 @@ def in_double(assembled: Federation) -> Federation:
         keeps_momentum=protocol.optimiser.state == "kept",
         dtype=torch.float64,
         wholes={v: dataclasses.replace(n, values=n.values.double()) for v, n in single.wholes.items()},
-        submodels=single.submodels and single.submodels.of_dtype(torch.float64),
+        submodels=single.submodels and _in_double(single.submodels),
     )
     models = {version: model.double() for version, model in assembled.models.items()}
     return dataclasses.replace(assembled, server=double, models=models, transform=InDouble(assembled.transform))
+
+
+def _in_double(single: Submodels) -> Submodels:
+    found = shallow_copy(single)
+    found.initial = dataclasses.replace(single.initial, values=single.initial.values.double())
+    return found
 
 
 def numbers(assembled: Federation) -> list[weights.Weights]:

@@ -65,3 +65,12 @@ def test_the_report_has_a_grid(tmp_path: Path) -> None:
     assert grid.rows[0][:3] == ["eLF", "70.0 ± 0.0", "+10.0 (+10.0 to +10.0)"]
     assert grid.rows[0][4] == "1.33 (1.33 to 1.33)"
     assert section.section(Sources("s", tmp_path, tmp_path, [], [])).parts == []
+
+
+def test_a_target_that_is_met_at_once_says_nothing(tmp_path: Path) -> None:
+    """eLF (-20, -10, 0, 10) ends below where FedAvg (30, ...) begins, whose first test is beyond 95 % of that."""
+    (line,) = study(tmp_path, 10.0).to_dict("records")
+    assert line["not_reached"] == 0 and line["fewer_rounds"] == pytest.approx(1 / 4, abs=1e-4)
+    curves = pd.DataFrame({"curve": [pd.Series({5: 8.0, 10: 8.0})]})
+    assert elastic._says_nothing(curves, [(5.0, 5.0)])
+    assert not elastic._says_nothing(curves, [(10.0, 5.0)])

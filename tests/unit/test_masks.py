@@ -67,18 +67,6 @@ def test_masks_are_nested_and_sparsities_are_counted() -> None:
             assert (earlier | ~kept).all() and not torch.equal(earlier, kept)
 
 
-@pytest.mark.parametrize(("sparsity", "expected"), [(0.0, 0), (0.2, 1), (2 / 8, 1), (0.26, 2), (5 / 8, 3)])
-def test_a_sparsity_is_reached_at_the_first_round_that_removed_as_much(sparsity: float, expected: int) -> None:
-    assert MASKS.round_of(sparsity) == expected
-    found, wanted = MASKS.at(sparsity), MASKS.kept_after(expected)
-    assert all(torch.equal(found[key], wanted[key]) for key in REMOVED)
-
-
-def test_a_sparsity_that_was_not_reached() -> None:
-    with pytest.raises(UserError, match=r"mlp V4 end at a sparsity of 0\.6250, after 3 rounds .* 0\.7 was asked for"):
-        MASKS.at(0.7)
-
-
 def test_as_weights_is_zero_where_a_mask_is_and_one_in_all_else() -> None:
     model = models.build("mlp", "V1", (1, 2, 2), 3, {"width": 0.01}, torch.Generator())
     layout = weights.layout(model, chain(model))
