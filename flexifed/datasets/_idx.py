@@ -6,11 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
+from flexifed.data.parallel import Workers
+from flexifed.data.samples import Split
 from flexifed.system.errors import UserError
 
 SIDE = 28
 MAGIC = {1: 0x0801, 3: 0x0803}
 """First number of a file of bytes, by its dimensions."""
+
+
+def read_splits(folder: Path, prefixes: tuple[str, str], classes: int, workers: Workers) -> tuple[Split, Split]:
+    """Images uint8 [N, 1, 28, 28] with labels of the training and the test split, see `read_split`."""
+    train, test = prefixes
+    found = []
+    for done, prefix in enumerate((train, test), start=1):
+        images, labels = read_split(folder, prefix, classes)
+        found.append(Split(images[:, None], labels, None))
+        workers.progress(done, 2)
+    return found[0], found[1]
 
 
 def read_split(folder: Path, prefix: str, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,13 +5,14 @@ this archive does not say who wrote an image, and `femnist` does. Its images lie
 exchanged against MNIST's, and are exchanged back here.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from flexifed.data.archives import Archive
 from flexifed.data.parallel import Workers
-from flexifed.data.samples import Prepared, Split
+from flexifed.data.samples import Prepared
 from flexifed.data.source import locate
 from flexifed.data.transforms import ImageTransform
 from flexifed.datasets import _idx, femnist
@@ -50,11 +51,6 @@ def prepare(source: Path | None, workers: Workers) -> Prepared:
         UserError: a file is missing, cut short, not in the IDX format, or images and labels are not of one number.
     """
     folder = locate(source, FOLDER, FILES)
-    splits = []
-    for done, split in enumerate(("train", "test"), start=1):
-        images, labels = _idx.read_split(folder, f"emnist-byclass-{split}", len(CLASSES))
-        upright = np.ascontiguousarray(images.transpose(0, 2, 1))
-        splits.append(Split(upright[:, None], labels, None))
-        workers.progress(done, 2)
-    train, test = splits
+    lying = _idx.read_splits(folder, ("emnist-byclass-train", "emnist-byclass-test"), len(CLASSES), workers)
+    train, test = (replace(one, samples=np.ascontiguousarray(one.samples.transpose(0, 1, 3, 2))) for one in lying)
     return Prepared(train, test, CLASSES)

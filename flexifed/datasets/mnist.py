@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flexifed.data.archives import Archive
 from flexifed.data.parallel import Workers
-from flexifed.data.samples import Prepared, Split
+from flexifed.data.samples import Prepared
 from flexifed.data.source import locate
 from flexifed.data.transforms import ImageTransform
 from flexifed.datasets import _idx
@@ -52,10 +52,5 @@ def prepare(source: Path | None, workers: Workers) -> Prepared:
         UserError: a file is missing, cut short, not in the IDX format, or images and labels are not of one number.
     """
     folder = locate(source, FOLDER, FILES)
-    splits = []
-    for done, prefix in enumerate(("train", "t10k"), start=1):
-        images, labels = _idx.read_split(folder, prefix, len(CLASSES))
-        splits.append(Split(images[:, None], labels, None))
-        workers.progress(done, 2)
-    train, test = splits
+    train, test = _idx.read_splits(folder, ("train", "t10k"), len(CLASSES), workers)
     return Prepared(train, test, CLASSES)

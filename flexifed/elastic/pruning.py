@@ -27,7 +27,7 @@ from flexifed.settings.protocol import Protocol, Pruning
 from flexifed.sharing.layers import chain
 from flexifed.sharing.plan import Plan, layer_names
 from flexifed.system.errors import UserError
-from flexifed.training import federation, precision, weights
+from flexifed.training import federation, initial, precision, weights
 from flexifed.training.attendance import Attendance
 from flexifed.training.client import Client, Turn
 from flexifed.training.engine import Federation
@@ -205,12 +205,12 @@ def proxy(job: Job, prepared: Path, share: float, device: torch.device) -> Feder
     n = len(held.labels)
     n_test = max(round(HELD_OUT * n), 1)
     alone = dataclasses.replace(job, protocol=settings)
-    (built,) = federation.build_models(alone, samples.read_card(prepared), {}).items()
+    (built,) = initial.build_models(alone, samples.read_card(prepared), {}).items()
     version, model = built
     layers = chain(model)
     layout = weights.layout(model, layers)
     client = Client(0, version, layers, layout, np.arange(n - n_test), np.arange(n - n_test, n))
-    start = federation.whole_initial_weights({version: model}, {version: layout})[version]
+    start = initial.whole_initial_weights({version: model}, {version: layout})[version]
     seed = rng.torch_seed(job.cell.seed, "pruning")
     here = federation.on_device(held, device)
     return Federation(

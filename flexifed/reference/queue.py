@@ -90,6 +90,7 @@ class Queue:
         self.folder, self.out = folder, out or folder
         if self.out.resolve() == self.work.resolve():
             raise UserError(f"{self.out}: cells are trained there; choose another folder for the results.")
+        self._elastic: dict[tuple[str, ...], str] = {}  # digests of plans with budgets, as they are asked for
 
     def file(self, run: Run, pattern: str) -> Path:
         """Where the work on a cell has something: its data, its plan, the cell itself."""
@@ -161,11 +162,6 @@ class Queue:
             plan.write(single.elastic_plan(run.job, single.table_of(run.job, card)), path)
             self._elastic[key] = files.digest(path)
         return self._elastic[key]
-
-    @cached_property
-    def _elastic(self) -> dict[tuple[str, ...], str]:
-        """Digests of plans with budgets, as they are asked for."""
-        return {}
 
     @cached_property
     def _plans(self) -> dict[tuple[str, ...], str]:

@@ -1,10 +1,8 @@
 """A federation, put together from its files."""
 
 import dataclasses
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +10,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from flexifed import models
 from flexifed.data import partition, samples
 from flexifed.devices import fleet
 from flexifed.devices.clock import Clock
-from flexifed.elastic import masks as masks_of_model
-from flexifed.elastic.masks import Masks
+from flexifed.elastic.tiers import tier_masks
 from flexifed.models._blocks import scale_activations
 from flexifed.models._rows import tables
 from flexifed.selection.uniform import Uniform
-from flexifed.settings import registry, rng
+from flexifed.settings import registry
 from flexifed.settings.job import Job
-from flexifed.settings.protocol import Pruning
-from flexifed.sharing import plan, planning
-from flexifed.sharing.layers import Chain, chain
+from flexifed.sharing import plan
+from flexifed.sharing.layers import chain
 from flexifed.sharing.plan import Plan
-from flexifed.sharing.regions import Member
-from flexifed.system.errors import UserError
-from flexifed.training import weights
+from flexifed.training import initial, weights
 from flexifed.training.attendance import Attendance
 from flexifed.training.client import Client, Fields, Samples
 from flexifed.training.engine import Federation
@@ -37,8 +30,7 @@ from flexifed.training.objectives import Objective
 from flexifed.training.parts import bytes_per_round, parts
 from flexifed.training.rules import Mean, Rule
 from flexifed.training.server import Server
-from flexifed.training.submodels import Submodels
-from flexifed.training.weights import Layout, Weights
+from flexifed.training.weights import Weights
 
 
 def assemble(
@@ -57,7 +49,7 @@ def assemble(
         partition_file, held, clients=job.protocol.clients, n_train=card["n_train"], n_test=card["n_test"]
     )
     the_plan = plan.read(plan_file)
-    built = build_models(job, card, the_plan.members)
+    built = initial.build_models(job, card, the_plan.members)
     chains = {version: chain(model) for version, model in built.items()}
     layouts = {version: weights.layout(model, chains[version]) for version, model in built.items()}
     train, test = (samples.read(prepared, split) for split in samples.SPLITS)
@@ -69,12 +61,12 @@ def assemble(
         own_test = job.protocol.test_set == "shard"
         clients = [with_own_rows(client, built[client.version], train, test, own_test, device) for client in clients]
     plan.check(the_plan, [client.chain for client in clients])
-    initial = whole_initial_weights(built, layouts)
+    numbers = initial.whole_initial_weights(built, layouts)
     if the_plan.scaled:
         for version, model in built.items():
             scale_activations(model, the_plan.members[version].width)
     masks = tier_masks(job, masks_file, card, the_plan, chains, layouts, device) if masks_file else {}
-    submodels = of_largest(job, card, the_plan, chains, initial, masks, device)
+    submodels = initial.of_largest(job, card, the_plan, chains, numbers, masks, device)
     whole = submodels.layout if submodels else None
     shared = parts(the_plan, [layouts[client.version] for client in clients], job.protocol.normalisation, whole)
     attendance = Attendance(
@@ -92,11 +84,11 @@ def assemble(
             clients,
             shared,
             server_rule(job),
-            initial_weights(initial, job, card, the_plan.members),
+            initial.initial_weights(numbers, job, card, the_plan.members),
             device,
             averaging=job.protocol.averaging,
             keeps_momentum=job.protocol.optimiser.state == "kept",
-            wholes={version: numbers for version, numbers in initial.items() if numbers.layout.tables},
+            wholes={version: one for version, one in numbers.items() if one.layout.tables},
             submodels=submodels,
         ),
         models={version: model.to(device) for version, model in built.items()},
@@ -208,154 +200,6 @@ def traffic(
     return bytes_per_round(plan, [client.chain for client in clients], of_clients, normalisation)
 
 
-def build_models(job: Job, card: Mapping[str, Any], members: Mapping[str, Member]) -> dict[str, nn.Module]:
-    """One model per version on the CPU, whose values depend on the seed and the version, not on the strategy.
-
-    With budgets, a version is a tier, and its model the member that the tier's clients hold.
-    """
-    versions = dict.fromkeys(job.protocol.client_versions())
-    fleet = {version: _build(job, card, _member(members, version)) for version in versions}
-    if job.protocol.initial_weights == "common":
-        start_common_layers_equal(list(fleet.values()))
-    return fleet
-
-
-def tier_masks(
-    job: Job,
-    path: Path,
-    card: Mapping[str, Any],
-    the_plan: Plan,
-    chains: Mapping[str, Chain],
-    layouts: Mapping[str, Layout],
-    device: torch.device,
-) -> dict[str, Weights]:
-    """By tier whose member is sparse, 1 where a value of it exists and 0 elsewhere, from the largest version's masks.
-
-    Layers that the largest version does not have are not masked.
-
-    Raises:
-        UserError: the masks are of another model, or pruning has ended before a sparsity that a tier needs.
-    """
-    assert the_plan.largest is not None and job.protocol.budgets is not None
-    whole = planning.build_member(
-        job.cell.family, Member(the_plan.largest), tuple(card["shape"]), len(card["classes"]), job.family_options
-    )
-    pruned = masks_of_model.read(path, job.cell.family, the_plan.largest, masks_of_model.prunable(whole))
-    keys = {layer.name: layer.weights[0] for layer in chain(whole)}
-    found = {}
-    for tier, member in the_plan.members.items():
-        if member.sparsity:
-            client = the_plan.versions.index(tier)
-            kept = pruned.kept_after(_round_of(job.protocol.budgets.pruning, pruned, tier, member))
-            own = {
-                chains[tier][group.depths[group.clients.index(client)] - 1].weights[0]: kept[keys[group.layer]]
-                for group in the_plan.groups
-                if group.window and client in group.clients
-            }
-            found[tier] = masks_of_model.as_weights(own, layouts[tier], device)
-    return found
-
-
-def _round_of(pruning: Pruning, pruned: Masks, tier: str, member: Member) -> int:
-    """The round of pruning after which a member is as sparse as it is to be.
-
-    Raises:
-        UserError: pruning has ended before.
-    """
-    number = pruning.round_of(member.sparsity)
-    if number > pruned.rounds:
-        raise UserError(
-            f"tier {tier!r} holds {member.version} at a sparsity of {member.sparsity:.3f}, and pruning ended after "
-            f"{pruned.rounds} rounds, at {pruned.sparsities[-1]:.3f}, since accuracy fell by more than `tolerance`. "
-            f"Raise `budgets.pruning.tolerance`, or let tiers do with less sparse members: `budgets.sparsest` of "
-            f"{pruned.sparsities[-1]:.3f} or less, higher `budgets.levels`."
-        )
-    return number
-
-
-def _member(members: Mapping[str, Member], version: str) -> Member:
-    return members.get(version, Member(version))
-
-
-def _build(job: Job, card: Mapping[str, Any], member: Member, *stream: str | int) -> nn.Module:
-    generator = rng.torch_stream(job.cell.seed, "initial", job.cell.family, member.version, *stream)
-    shape, classes = tuple(card["shape"]), len(card["classes"])
-    options = planning.member_options(job.cell.family, member, job.family_options)
-    return models.build(job.cell.family, member.version, shape, classes, options, generator)
-
-
-def of_largest(
-    job: Job,
-    card: Mapping[str, Any],
-    the_plan: Plan,
-    chains: Mapping[str, Chain],
-    initial: Mapping[str, Weights],
-    masks: Mapping[str, Weights],
-    device: torch.device,
-) -> Submodels | None:
-    """What clients hold of the family's largest version, with its initial numbers; None where they hold nothing of it.
-
-    The initial numbers of the members, given for each tier, become those of the largest version, in place.
-    """
-    if the_plan.largest is None or not any(group.window for group in the_plan.groups):
-        return None
-    model = _build(job, card, Member(the_plan.largest))
-    layers = chain(model)
-    submodels = Submodels(
-        the_plan,
-        (layers, _read(model, weights.layout(model, layers))),
-        {tier: (chains[tier], numbers.layout) for tier, numbers in initial.items()},
-        job.protocol.normalisation,
-        job.cell.seed,
-        masks,
-        device,
-    )
-    for tier, numbers in initial.items():
-        submodels.start(tier, numbers)
-    return submodels
-
-
-def whole_initial_weights(fleet: Mapping[str, nn.Module], layouts: Mapping[str, Layout]) -> dict[str, Weights]:
-    """The initial numbers of every version's model."""
-    return {version: _read(model, layouts[version]) for version, model in fleet.items()}
-
-
-def initial_weights(
-    kept: Mapping[str, Weights], job: Job, card: Mapping[str, Any], members: Mapping[str, Member]
-) -> Callable[[Client], Weights]:
-    """Gives a client's initial numbers: those of its version's model, kept here, or its own, drawn when asked for."""
-
-    def of_version(client: Client) -> Weights:
-        whole = kept[client.version]
-        return weights.cut(whole, client.layout) if client.layout.rows else whole
-
-    def own(client: Client) -> Weights:
-        return _read(_build(job, card, _member(members, client.version), client.id), client.layout)
-
-    return own if job.protocol.initial_weights == "per_client" else of_version
-
-
-def _read(model: nn.Module, layout: Layout) -> Weights:
-    (numbers,) = weights.allocate([layout], torch.device("cpu"))
-    numbers.read(model)
-    return numbers
-
-
-def start_common_layers_equal(fleet: Sequence[nn.Module]) -> None:
-    """Give every model, in place, the weights of the models before it in the layers that they have in common.
-
-    Common is as in the prefix tree: equal signatures from the input on, so earlier models never disagree.
-    """
-    chains = [chain(model) for model in fleet]
-    for i, model in enumerate(fleet):
-        for earlier, layers in zip(fleet[:i], chains, strict=False):
-            theirs, ours = earlier.state_dict(), model.state_dict()
-            pairs = takewhile(lambda pair: pair[0].signature == pair[1].signature, zip(layers, chains[i], strict=False))
-            for a, b in pairs:
-                for their_key, our_key in zip(a.weights + a.normalisation, b.weights + b.normalisation, strict=True):
-                    ours[our_key].copy_(theirs[their_key])
-
-
 def on_device(split: samples.Split, device: torch.device) -> Samples:
     """A split as engines take it."""
     labels = torch.from_numpy(np.array(split.labels)).to(device)  # of a writable copy, as below
@@ -364,14 +208,3 @@ def on_device(split: samples.Split, device: torch.device) -> Samples:
         return Samples(torch.from_numpy(np.array(split.samples)).to(device), labels, split.groups)
     arrays = {name: torch.from_numpy(np.array(split.samples[name])).to(device) for name in names}
     return Samples(Fields(arrays), labels, split.groups)
-
-
-def initial_digest(federation: Federation) -> str:
-    """SHA-256 over the initial numbers of every client, or of every version where clients of one start equal."""
-    total = hashlib.sha256()
-    own = federation.protocol.initial_weights == "per_client"
-    first = {client.id if own else client.version: client for client in reversed(federation.clients)}
-    for client in reversed(first.values()):
-        for tensor in federation.server.initial(client).state().values():
-            total.update(tensor.numpy().tobytes())
-    return total.hexdigest()

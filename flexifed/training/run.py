@@ -23,7 +23,7 @@ from flexifed.system import files, locks, provenance
 from flexifed.system.errors import UserError
 from flexifed.system.interruption import Interrupted, noticed
 from flexifed.system.progress import RoundProgress
-from flexifed.training import federation, live, precision, rounds
+from flexifed.training import federation, initial, live, precision, rounds
 from flexifed.training.checkpoint import Checkpoints, Saved, Session
 from flexifed.training.engine import Engine, Federation, Steps
 from flexifed.training.history import History
@@ -235,7 +235,7 @@ def _digests(job: Job, inputs: Inputs, f: Federation) -> dict[str, str]:
     return {
         "partition": files.digest(inputs.partition_file),
         "plan": files.digest(inputs.plan_file),
-        "initial_weights": federation.initial_digest(f),
+        "initial_weights": initial.initial_digest(f),
         "code": job.code(),
         **({"devices": files.digest(inputs.devices_file)} if inputs.devices_file else {}),
         **({"masks": files.digest(inputs.masks_file)} if inputs.masks_file else {}),

@@ -22,7 +22,7 @@ from flexifed.settings.cell import Cell
 from flexifed.settings.job import Job
 from flexifed.settings.protocol import Optimiser, Protocol, Pruning
 from flexifed.system.errors import UserError
-from flexifed.training import federation
+from flexifed.training import initial
 from tests.unit import federations
 
 CPU = torch.device("cpu")
@@ -209,7 +209,7 @@ def test_what_is_removed_stays_zero_through_training(
 def test_training_begins_with_the_numbers_of_the_federation(prepared: Path) -> None:
     alone = pruning.proxy(job(), prepared, 0.2, CPU)
     (client,) = alone.clients
-    theirs = federation.build_models(job(), {"shape": [1, 8, 8], "classes": digits8.CLASSES}, {})["V4"].state_dict()
+    theirs = initial.build_models(job(), {"shape": [1, 8, 8], "classes": digits8.CLASSES}, {})["V4"].state_dict()
     ours = alone.server.initial(client).state()
     assert all(torch.equal(ours[key], one) for key, one in theirs.items())
 
