@@ -4,8 +4,8 @@
   study has such a protocol: its base. Budgets are then what differs, and nothing else.
 - The curve of a cell is the mean over its tiers, as `speed.py` takes it over versions.
 - The target of a seed and pair is `speed.FRACTION` of where the lower of the two curves ends (mean over the last tenth
-  of the rounds), so that both can reach it. It is reached by the rule of `speed.reached`. A target that both reach
-  with their first test, since one of them learns nothing, says nothing, and there are no ratios.
+  of the rounds), so that both can reach it. It is reached by the rule of `speed.reached`. Where one of them learns
+  nothing (it ends less than `LEAST` above its first test) such a target says nothing, and there are no ratios.
 - How many times fewer rounds or bytes a line needs to it, and how many times as fast it is on the devices of the
   protocol: the base's number over the line's, paired by seed and averaged as logarithms. Above 1 is better than it.
 - Less data a round is the base's mean over clients of the bytes of a round, over the line's. It has no spread.
@@ -30,6 +30,8 @@ from flexifed.system import files
 
 BASE = "fedavg"
 """The strategy of the base, which takes one version."""
+LEAST = 1.0
+"""Percentage points."""
 LINE = ["dataset", "family", "strategy", "protocol"]
 RATIOS = ["fewer_rounds", "fewer_bytes", "times_as_fast"]
 COLUMNS = [
@@ -113,7 +115,8 @@ def _entry(row: finals.Row, seeds: pd.DataFrame, protocols: Mapping[str, Protoco
     theirs = finals.of_line(seeds, row._replace(strategy=BASE, protocol=base or ""))
     both = ours.join(theirs.add_suffix("_base"), how="inner")
     end, difference = statistics.summarise(ours["end"]), statistics.summarise(both["end"] - both["end_base"])
-    reached = [_reached(pair, speed.window(protocols[row.protocol])) for _, pair in both.iterrows()]
+    compared = both if all(_learns(pair) for _, pair in both.iterrows()) else both.iloc[:0]
+    reached = [_reached(pair, speed.window(protocols[row.protocol])) for _, pair in compared.iterrows()]
     return {
         **dict(zip(LINE, row, strict=False)),
         "base": base or "",
@@ -128,7 +131,7 @@ def _entry(row: finals.Row, seeds: pd.DataFrame, protocols: Mapping[str, Protoco
         "less_data_a_round": (both["bytes_base"] / both["bytes"]).mean(),
         "not_reached": sum(math.isinf(rounds) for pair in reached for rounds in pair[:2]),
         "n_pairs": len(both),
-        **_ratios(both, reached),
+        **_ratios(compared, reached),
         "note": finals.missing_seeds(row, ours),
     }
 
@@ -139,16 +142,15 @@ def _reached(pair: pd.Series, window: int) -> tuple[float, float]:
     return speed.reached(pair["curve"], target, window), speed.reached(pair["curve_base"], target, window)
 
 
-def _says_nothing(both: pd.DataFrame, reached: Sequence[tuple[float, float]]) -> bool:
-    """Whether both reach a seed's target with their first test, as where one of them learns nothing."""
-    firsts = both["curve"].map(lambda curve: curve.index[0])
-    return any(max(rounds) <= first for rounds, first in zip(reached, firsts, strict=True))
+def _learns(pair: pd.Series) -> bool:
+    """Whether the line and its base end above their first test by more than `LEAST`."""
+    return all(pair[f"end{which}"] - pair[f"curve{which}"].iloc[0] > LEAST for which in ("", "_base"))
 
 
-def _ratios(both: pd.DataFrame, reached: Sequence[tuple[float, float]]) -> dict[str, float]:
+def _ratios(compared: pd.DataFrame, reached: Sequence[tuple[float, float]]) -> dict[str, float]:
     values: dict[str, list[float]] = {ratio: [] for ratio in RATIOS}
-    if not any(math.isinf(rounds) for pair in reached for rounds in pair) and not _says_nothing(both, reached):
-        for (_, pair), (ours, theirs) in zip(both.iterrows(), reached, strict=True):
+    if not any(math.isinf(rounds) for pair in reached for rounds in pair):
+        for (_, pair), (ours, theirs) in zip(compared.iterrows(), reached, strict=True):
             values["fewer_rounds"].append(theirs / ours)
             values["fewer_bytes"].append(theirs * pair["bytes_base"] / (ours * pair["bytes"]))
             if pair["clock"] is not None and pair["clock_base"] is not None:

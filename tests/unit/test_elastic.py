@@ -67,10 +67,11 @@ def test_the_report_has_a_grid(tmp_path: Path) -> None:
     assert section.section(Sources("s", tmp_path, tmp_path, [], [])).parts == []
 
 
-def test_a_target_that_is_met_at_once_says_nothing(tmp_path: Path) -> None:
-    """eLF (-20, -10, 0, 10) ends below where FedAvg (30, ...) begins, whose first test is beyond 95 % of that."""
+def test_where_a_line_learns_nothing_there_are_no_ratios(tmp_path: Path) -> None:
+    """eLF (-20, -10, 0, 10) climbs, and is compared; a curve that ends where it began sets no target."""
     (line,) = study(tmp_path, 10.0).to_dict("records")
     assert line["not_reached"] == 0 and line["fewer_rounds"] == pytest.approx(1 / 4, abs=1e-4)
-    curves = pd.DataFrame({"curve": [pd.Series({5: 8.0, 10: 8.0})]})
-    assert elastic._says_nothing(curves, [(5.0, 5.0)])
-    assert not elastic._says_nothing(curves, [(10.0, 5.0)])
+    climbs, flat = pd.Series({5: 30.0, 10: 60.0}), pd.Series({5: 7.5, 10: 7.9})
+    pair = {"curve": flat, "end": 7.9, "curve_base": climbs, "end_base": 60.0}
+    assert not elastic._learns(pd.Series(pair))
+    assert elastic._learns(pd.Series(pair | {"curve": climbs, "end": 60.0}))
